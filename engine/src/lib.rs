@@ -1,0 +1,4 @@
+//! The Keylane engine.
+
+pub mod admin;
+pub mod limits;

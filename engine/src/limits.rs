@@ -1,0 +1,73 @@
+//! Every bound of the engine, and how the bounds relate.
+//!
+//! Nothing in the data plane grows: what is counted here is allocated at start or refused.
+
+use std::time::Duration;
+
+/// Workers of one engine.
+pub const WORKERS_MAX: usize = 64;
+/// Sessions at once.
+pub const SESSIONS_MAX: usize = 4_096;
+/// Channels of one session.
+pub const SESSION_CHANNELS_MAX: usize = 256;
+/// Channels at once, over all workers.
+pub const CHANNELS_MAX: usize = 16_384;
+/// Key handles of one session.
+pub const SESSION_HANDLES_MAX: usize = 4_096;
+
+/// Entries of a ring, smallest and largest.
+pub const RING_ENTRIES_MIN: u32 = 8;
+/// See [`RING_ENTRIES_MIN`].
+pub const RING_ENTRIES_MAX: u32 = 4_096;
+/// Octets of an entry, largest. Bounds the private copy that intake makes.
+pub const ENTRY_BYTES_MAX: u32 = 1_024;
+
+/// Requests that one worker holds between intake and complete.
+pub const WORKER_REQUESTS_MAX: usize = 1_024;
+/// Entries taken from one channel before the next channel has its turn.
+pub const INTAKE_BURST: u32 = 64;
+/// Operations of one batch.
+pub const BATCH_MAX: usize = 128;
+/// RSA operations between two rounds of intake.
+pub const RSA_SLICE_MAX: usize = 8;
+/// Octets of one `Random` request.
+pub const RANDOM_BYTES_MAX: usize = 512;
+
+/// Audit records of one worker that wait for the disk.
+pub const AUDIT_RING_RECORDS: usize = 16_384;
+/// How long a record may wait before the control thread starts to write it.
+pub const AUDIT_FLUSH_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Messages to one worker that wait.
+pub const WORKER_INBOX: usize = 4_096;
+/// Jobs that wait for the keeper thread.
+pub const KEEPER_INBOX: usize = 4_096;
+
+/// Longest spin before parking.
+pub const SPIN_MAX: Duration = Duration::from_micros(50);
+/// Longest park of a worker: the pace at which sessions that ring too often are looked at.
+pub const PARK_MAX: Duration = Duration::from_millis(50);
+/// Doorbell edges that brought no new entry, in one second, before a session is polled instead.
+pub const EMPTY_BELLS_MAX: u32 = 1_000;
+/// How long SIGTERM waits for requests in flight.
+pub const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// Octets of a slot's name or a key's label.
+pub const NAME_BYTES_MAX: usize = 64;
+/// Octets of an imported key file.
+pub const KEY_FILE_BYTES_MAX: usize = 64 * 1024;
+
+const _: () = {
+    assert!(RSA_SLICE_MAX <= BATCH_MAX);
+    assert!(BATCH_MAX <= WORKER_REQUESTS_MAX);
+    // A reserved audit entry always finds room in its worker's ring.
+    assert!(WORKER_REQUESTS_MAX <= AUDIT_RING_RECORDS);
+    assert!(RING_ENTRIES_MIN.is_power_of_two() && RING_ENTRIES_MAX.is_power_of_two());
+    assert!(keylane_api::wire::SUBMISSION_BYTES_DEFAULT <= ENTRY_BYTES_MAX);
+    assert!(keylane_api::wire::COMPLETION_BYTES_DEFAULT <= ENTRY_BYTES_MAX);
+    assert!(
+        RANDOM_BYTES_MAX + keylane_api::wire::COMPLETION_HEADER_BYTES
+            <= keylane_api::wire::COMPLETION_BYTES_DEFAULT as usize
+    );
+    assert!(SESSION_CHANNELS_MAX <= CHANNELS_MAX);
+};

@@ -1,0 +1,16 @@
+//! How a program talks to the Keylane engine: the wire types that both sides share, and the client.
+//!
+//! Invariants kept here: every wire type is plain old data of fixed size whose bytes are pinned by golden tests;
+//! whoever receives one copies it first and validates the copy ([`wire`]); a status says who is to blame and whether
+//! to try again ([`Status`]); a client never waits past its deadline.
+//!
+//! Reading order: [`wire`] (entries of the rings), [`Status`], [`Scheme`], [`control`] (messages of the socket).
+#![forbid(unsafe_code)]
+
+pub mod control;
+mod scheme;
+mod status;
+pub mod wire;
+
+pub use scheme::{Algorithm, Scheme};
+pub use status::{Blame, Retry, Status};
