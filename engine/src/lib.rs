@@ -1,4 +1,5 @@
 //! The Keylane engine.
 
 pub mod admin;
+pub mod config;
 pub mod limits;

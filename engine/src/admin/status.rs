@@ -106,6 +106,7 @@ pub struct Worker {
 
 impl Worker {
     /// Mean operations of a batch; zero before the first.
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people; counters stay far below 2^52")]
     pub fn mean_fill(&self) -> f64 {
         if self.batches == 0 { 0.0 } else { self.signatures as f64 / self.batches as f64 }
     }
