@@ -9,6 +9,7 @@ use keylane_api::control::{KeyId, SlotId};
 use keylane_api::{Algorithm, Scheme, Status as Code};
 use serde::{Deserialize, Serialize};
 
+pub mod client;
 pub mod status;
 
 /// Name of the socket in the store directory, mode 0600.
