@@ -4,10 +4,13 @@
 //! whoever receives one copies it first and validates the copy ([`wire`]); a status says who is to blame and whether
 //! to try again ([`Status`]); a client never waits past its deadline.
 //!
-//! Reading order: [`wire`] (entries of the rings), [`Status`], [`Scheme`], [`control`] (messages of the socket).
+//! Reading order: [`wire`] (entries of the rings), [`Status`], [`Scheme`], [`control`] (messages of the socket),
+//! [`reference`] (the file that stands for a private key).
 #![forbid(unsafe_code)]
 
 pub mod control;
+mod public;
+pub mod reference;
 mod scheme;
 mod status;
 pub mod wire;
