@@ -5,7 +5,7 @@
 //! to try again ([`Status`]); a client never waits past its deadline.
 //!
 //! Reading order: [`wire`] (entries of the rings), [`Status`], [`Scheme`], [`control`] (messages of the socket),
-//! [`reference`] (the file that stands for a private key).
+//! [`mod@reference`] (the file that stands for a private key).
 #![forbid(unsafe_code)]
 
 pub mod control;
