@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cursor::Cursor;
 use crate::fault::RingFault;
 use crate::flags::ClientFlags;
 use crate::futex;
@@ -22,8 +23,8 @@ pub struct EngineChannel {
     client: Arc<Memory>,
     /// Where the engine names the owner.
     engine: Arc<Memory>,
-    /// The client's sleep word when it was last found asleep.
-    woken_at: Cell<u32>,
+    /// The completion tail at the last look at the client's sleep word.
+    looked_at: Cell<Cursor>,
 }
 
 impl EngineChannel {
@@ -33,7 +34,7 @@ impl EngineChannel {
             completions: Producer::new(geometry.completion(), engine.clone(), client.clone()),
             client,
             engine,
-            woken_at: Cell::new(0),
+            looked_at: Cell::new(Cursor::START),
         }
     }
 
@@ -47,21 +48,23 @@ impl EngineChannel {
         &mut self.completions
     }
 
-    /// Makes this worker the owner: the client looks at that worker's sleep word from now on. The new owner calls
-    /// this before its first look at the submissions; then none is missed, whichever word the client looked at.
+    /// Names the worker that owns the channel: the client looks at that worker's sleep word from now on. The owner
+    /// calls this when it gets the channel, with the channel's bell already in its [`crate::Parker`].
     pub fn own(&self, worker: u32) {
+        // SYNC: channel-owner (owner, then ring). The fence between them is that of the owner's next
+        // `EngineFlags::announce_sleep`. Pairs with `ClientChannel::owner_sleeps`.
         self.engine.line(OWNER).store(worker, Ordering::Relaxed);
-        // SYNC: channel-owner (owner, then ring). Pairs with `ClientChannel::owner_sleeps`.
-        fence(Ordering::SeqCst);
     }
 
-    /// Whether the client fell asleep and was not woken since. `true` once for each sleep: whoever hears it owes the
-    /// wake. To be called after every publication.
+    /// Whether the client waits for what was published since the last call. `true` at most once for each wait:
+    /// whoever hears it owes the wake. To be called after publishing.
     pub fn client_sleeps(&self) -> bool {
         // SYNC: client-sleep (tail, then sleep word). Pairs with `ClientChannel::announce_sleep`.
         fence(Ordering::SeqCst);
-        let word = self.client.line(SLEEP).load();
-        is_asleep(word) && self.woken_at.replace(word) != word
+        let waits_beyond = self.client.line(SLEEP).load();
+        let tail = self.completions.published();
+        let looked_at = self.looked_at.replace(tail);
+        looked_at.until(waits_beyond) < tail.since(looked_at)
     }
 
     /// Wakes the client's thread out of [`ClientChannel::sleep`].
@@ -80,8 +83,6 @@ pub struct ClientChannel {
     completions: Consumer,
     client: Arc<Memory>,
     engine: Arc<Memory>,
-    /// The sleep word: odd while asleep, another number for each sleep.
-    sleep_word: Cell<u32>,
 }
 
 impl ClientChannel {
@@ -91,7 +92,6 @@ impl ClientChannel {
             completions: Consumer::new(geometry.completion(), engine.clone(), client.clone()),
             client,
             engine,
-            sleep_word: Cell::new(0),
         }
     }
 
@@ -107,28 +107,26 @@ impl ClientChannel {
 
     /// Whether the worker that owns the channel now must be rung. To be called after every publication.
     pub fn owner_sleeps(&self, flags: &ClientFlags) -> bool {
-        // SYNC: channel-owner (tail, then owner). Pairs with `EngineChannel::own`.
+        // SYNC: channel-owner (tail, then owner) and worker-sleep (tail, then sleep word). Pairs with
+        // `EngineChannel::own` and `EngineFlags::announce_sleep`.
         fence(Ordering::SeqCst);
         let owner = self.engine.line(OWNER).load();
-        flags.sleeps(owner as usize)
+        flags.shows_asleep(owner as usize)
     }
 
     /// Asks to be woken by the next completion. To be followed by one more look at the completions, and only then by
     /// a wait. [`ClientChannel::sleep`] does all of it for a thread; this is for event loops that wait for a
     /// descriptor.
     pub fn announce_sleep(&self) {
-        if !is_asleep(self.sleep_word.get()) {
-            self.advance_sleep_word();
-        }
+        self.wait_beyond(self.completions.position());
         // SYNC: client-sleep (sleep word, then tail). Pairs with `EngineChannel::client_sleeps`.
         fence(Ordering::SeqCst);
     }
 
     /// Asks not to be woken any more.
     pub fn announce_awake(&self) {
-        if is_asleep(self.sleep_word.get()) {
-            self.advance_sleep_word();
-        }
+        // What is past was published and looked at before: nobody is woken for it.
+        self.wait_beyond(self.completions.position().previous());
     }
 
     /// Blocks until there are completions, at most `timeout`. May return earlier than either.
@@ -146,8 +144,8 @@ impl ClientChannel {
         if self.completions.available()? > 0 {
             return Ok(Woken::Completions);
         }
-        let (tail, seen) = self.completions.tail();
-        let expired = futex::wait(tail, seen, timeout);
+        let position = self.completions.position();
+        let expired = futex::wait(self.completions.tail(), position.raw(), timeout);
         Ok(match self.completions.available()? {
             0 if expired => Woken::TimedOut,
             0 => Woken::Early,
@@ -155,10 +153,10 @@ impl ClientChannel {
         })
     }
 
-    fn advance_sleep_word(&self) {
-        let word = self.sleep_word.get().wrapping_add(1);
-        self.sleep_word.set(word);
-        self.client.line(SLEEP).store(word, Ordering::Relaxed);
+    /// The sleep word is the completion tail beyond which the client waits. The engine compares it with what it
+    /// published, so one wait is never mistaken for another.
+    fn wait_beyond(&self, tail: Cursor) {
+        self.client.line(SLEEP).store(tail.raw(), Ordering::Relaxed);
     }
 }
 
@@ -171,8 +169,4 @@ pub enum Woken {
     TimedOut,
     /// Neither: a signal, or a wake that somebody else had caused.
     Early,
-}
-
-const fn is_asleep(word: u32) -> bool {
-    word % 2 == 1
 }

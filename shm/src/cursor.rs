@@ -20,6 +20,16 @@ impl Cursor {
         Self(self.0.wrapping_add(1))
     }
 
+    /// One entry back.
+    pub(crate) const fn previous(self) -> Self {
+        Self(self.0.wrapping_sub(1))
+    }
+
+    /// Entries from here to what the peer claims; anything up to 2^32 if it lies behind.
+    pub(crate) const fn until(self, claim: u32) -> u32 {
+        claim.wrapping_sub(self.0)
+    }
+
     /// Entries from `earlier` to here.
     pub(crate) const fn since(self, earlier: Self) -> u32 {
         self.0.wrapping_sub(earlier.0)
@@ -32,7 +42,7 @@ impl Cursor {
 
     /// Follows the peer to `claim`, which is at most `reach` entries ahead if the peer is honest.
     pub(crate) const fn follow(self, claim: u32, reach: u32) -> Result<Self, CursorFault> {
-        let advance = claim.wrapping_sub(self.0);
+        let advance = self.until(claim);
         if advance <= reach {
             Ok(Self(claim))
         } else if advance > u32::MAX / 2 {

@@ -1,5 +1,7 @@
 //! The engine's flag page: one sleep word for each worker, which every client reads and none can write.
 
+use std::sync::Arc;
+
 use crate::memory::Memory;
 use crate::sync::{Ordering, fence};
 
@@ -11,11 +13,11 @@ const ASLEEP: u32 = 1;
 /// The workers' side. Each worker writes its own word only.
 #[derive(Debug)]
 pub struct EngineFlags {
-    page: Memory,
+    page: Arc<Memory>,
 }
 
 impl EngineFlags {
-    pub(crate) fn new(page: Memory) -> Self {
+    pub(crate) fn new(page: Arc<Memory>) -> Self {
         Self { page }
     }
 
@@ -25,7 +27,8 @@ impl EngineFlags {
     /// When the page has no word for `worker`.
     pub fn announce_sleep(&self, worker: usize) {
         self.page.line(worker).store(ASLEEP, Ordering::Relaxed);
-        // SYNC: worker-sleep (sleep word, then tails). Pairs with `ClientFlags::sleeps`.
+        // SYNC: worker-sleep (sleep word, then tails). Pairs with `ClientFlags::sleeps`
+        // and `ClientChannel::owner_sleeps`.
         fence(Ordering::SeqCst);
     }
 
@@ -41,11 +44,11 @@ impl EngineFlags {
 /// A client's side.
 #[derive(Debug)]
 pub struct ClientFlags {
-    page: Memory,
+    page: Arc<Memory>,
 }
 
 impl ClientFlags {
-    pub(crate) fn new(page: Memory) -> Self {
+    pub(crate) fn new(page: Arc<Memory>) -> Self {
         Self { page }
     }
 
@@ -54,6 +57,11 @@ impl ClientFlags {
     pub fn sleeps(&self, worker: usize) -> bool {
         // SYNC: worker-sleep (tail, then sleep word). Pairs with `EngineFlags::announce_sleep`.
         fence(Ordering::SeqCst);
+        self.shows_asleep(worker)
+    }
+
+    /// As [`ClientFlags::sleeps`], for who has fenced already.
+    pub(crate) fn shows_asleep(&self, worker: usize) -> bool {
         self.page.lines().get(worker).is_none_or(|line| line.word().load() != AWAKE)
     }
 }

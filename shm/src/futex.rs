@@ -47,7 +47,7 @@ mod modelled {
 
     use loom::sync::{Condvar, Mutex};
 
-    use crate::sync::{Ordering, SharedU32};
+    use crate::sync::SharedU32;
 
     loom::lazy_static! {
         /// Linux compares and queues under the lock of a hash bucket; one bucket serves a model.

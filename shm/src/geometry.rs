@@ -50,6 +50,12 @@ impl Geometry {
         self.completion_bytes
     }
 
+    /// The smallest rings that can be full, half full and empty.
+    #[cfg(loom)]
+    pub(crate) fn of_model() -> Self {
+        Self { entries: 2, submission_bytes: 2 * WORD_BYTES, completion_bytes: 2 * WORD_BYTES }
+    }
+
     pub(crate) fn submission(&self) -> RingShape {
         RingShape { entries: self.entries, entry_words: self.submission_bytes / WORD_BYTES }
     }
@@ -79,12 +85,14 @@ pub(crate) const CHANNEL_LINES: usize = 3;
 pub(crate) const TAIL: usize = 0;
 /// Line of the head of the ring in the other region.
 pub(crate) const HEAD: usize = 1;
-/// In the submission region: line of the client's sleep word.
+/// In the submission region: line of the completion tail beyond which the client waits.
 pub(crate) const SLEEP: usize = 2;
 /// In the completion region: line of the worker that owns the channel.
 pub(crate) const OWNER: usize = 2;
-/// What the lines of a new region hold.
-pub(crate) const CHANNEL_LINES_FIRST: [u32; CHANNEL_LINES] = [Cursor::START.raw(), Cursor::START.raw(), 0];
+/// What the lines of a new region hold: empty rings, an awake client, and an owner that
+/// no flag page knows, so that it is always rung.
+pub(crate) const CHANNEL_LINES_FIRST: [u32; CHANNEL_LINES] =
+    [Cursor::START.raw(), Cursor::START.raw(), Cursor::START.previous().raw()];
 
 /// A geometry that no channel can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -26,6 +26,8 @@ mod futex;
 
 #[cfg(not(loom))]
 mod bell;
+#[cfg(loom)]
+pub mod model;
 #[cfg(not(loom))]
 mod park;
 #[cfg(not(loom))]

@@ -81,7 +81,7 @@ impl EngineFlags {
         let fd = allocate(c"keylane-flags", layout, &[])?;
         let page = map_writing(&fd, layout)?;
         seal(&fd, ENGINE_WRITES)?;
-        Ok((Self::new(page), fd))
+        Ok((Self::new(Arc::new(page)), fd))
     }
 }
 
@@ -94,7 +94,8 @@ impl ClientFlags {
     pub fn map(fd: OwnedFd) -> Result<Self, RegionError> {
         expect_seals(&fd, ENGINE_WRITES)?;
         let layout = Layout { lines: bytes_of(&fd)? / size_of::<Line>(), words: 0 };
-        Ok(Self::new(keep_from_children(map_reading(&fd, layout)?)?))
+        let page = keep_from_children(map_reading(&fd, layout)?)?;
+        Ok(Self::new(Arc::new(page)))
     }
 }
 

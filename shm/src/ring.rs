@@ -107,6 +107,11 @@ impl Producer {
         }
     }
 
+    /// What the consumer may see.
+    pub(crate) fn published(&self) -> Cursor {
+        self.published
+    }
+
     /// The word that changes with every publication.
     pub(crate) fn tail(&self) -> &SharedU32 {
         self.ends.tail()
@@ -192,9 +197,14 @@ impl Consumer {
         }
     }
 
-    /// The producer's tail as it lies in shared memory, and its value when the ring was last seen empty.
-    pub(crate) fn tail(&self) -> (&SharedU32, u32) {
-        (self.ends.tail(), self.tail.raw())
+    /// The next entry to read.
+    pub(crate) fn position(&self) -> Cursor {
+        self.position
+    }
+
+    /// The word that changes with every publication.
+    pub(crate) fn tail(&self) -> &SharedU32 {
+        self.ends.tail()
     }
 
     fn follow_tail(&mut self) -> Result<(), RingFault> {

@@ -13,16 +13,13 @@ use core::sync::atomic as inner;
 use loom::sync::atomic as inner;
 
 pub(crate) use core::sync::atomic::Ordering;
+#[cfg(loom)]
+pub(crate) use modelled::SharedU64;
 
 /// A word of 32 bits that another process may read or write at any time.
 #[derive(Debug)]
 #[repr(transparent)]
 pub(crate) struct SharedU32(inner::AtomicU32);
-
-/// A word of 64 bits that another process may read or write at any time.
-#[derive(Debug)]
-#[repr(transparent)]
-pub(crate) struct SharedU64(inner::AtomicU64);
 
 impl SharedU32 {
     /// A word outside shared memory.
@@ -48,19 +45,21 @@ impl SharedU32 {
     }
 }
 
-impl SharedU64 {
-    /// A word outside shared memory.
-    #[cfg(loom)]
-    pub(crate) fn new(value: u64) -> Self {
-        Self(inner::AtomicU64::new(value))
-    }
+/// A word of 64 bits that another process may read or write at any time. Among honest peers a cursor orders every
+/// access to it; a dishonest one gets no data race, only words of its own making.
+#[cfg(not(loom))]
+#[derive(Debug)]
+#[repr(transparent)]
+pub(crate) struct SharedU64(inner::AtomicU64);
 
+#[cfg(not(loom))]
+impl SharedU64 {
     /// What it holds now.
     pub(crate) fn load(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Overwrites it. Ordered by the cursor that is stored afterwards.
+    /// Overwrites it.
     pub(crate) fn store(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
     }
@@ -69,4 +68,33 @@ impl SharedU64 {
 /// Orders what this thread does before against what it does after.
 pub(crate) fn fence(ordering: Ordering) {
     inner::fence(ordering);
+}
+
+#[cfg(loom)]
+mod modelled {
+    use loom::cell::UnsafeCell;
+
+    /// A word whose accesses cursors must order: loom reports any two that they do not. Loom's atomic would hide a
+    /// missing release before an overwrite, because loom never lets a load see a later store.
+    #[derive(Debug)]
+    pub(crate) struct SharedU64(UnsafeCell<u64>);
+
+    // SAFETY: loom checks that accesses of several threads are ordered, which is what the models are for.
+    unsafe impl Sync for SharedU64 {}
+
+    impl SharedU64 {
+        pub(crate) fn new(value: u64) -> Self {
+            Self(UnsafeCell::new(value))
+        }
+
+        pub(crate) fn load(&self) -> u64 {
+            // SAFETY: the pointer is that of a live cell, and loom stops the model at a data race.
+            self.0.with(|word| unsafe { *word })
+        }
+
+        pub(crate) fn store(&self, value: u64) {
+            // SAFETY: as in `load`.
+            self.0.with_mut(|word| unsafe { *word = value });
+        }
+    }
 }
