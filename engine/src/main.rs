@@ -1,1 +1,7 @@
-fn main() {}
+//! The command `keylane`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    keylane_engine::cli::main()
+}

@@ -115,6 +115,21 @@ impl Scheme {
         Self::Ed25519,
     ];
 
+    /// The name in IANA's registry of TLS signature schemes.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RsaPkcs1Sha256 => "rsa_pkcs1_sha256",
+            Self::RsaPkcs1Sha384 => "rsa_pkcs1_sha384",
+            Self::RsaPkcs1Sha512 => "rsa_pkcs1_sha512",
+            Self::EcdsaP256Sha256 => "ecdsa_secp256r1_sha256",
+            Self::EcdsaP384Sha384 => "ecdsa_secp384r1_sha384",
+            Self::RsaPssSha256 => "rsa_pss_rsae_sha256",
+            Self::RsaPssSha384 => "rsa_pss_rsae_sha384",
+            Self::RsaPssSha512 => "rsa_pss_rsae_sha512",
+            Self::Ed25519 => "ed25519",
+        }
+    }
+
     /// The scheme with this TLS code point, if the engine knows it.
     pub fn from_code(code: u16) -> Option<Self> {
         Self::ALL.into_iter().find(|&scheme| scheme as u16 == code)

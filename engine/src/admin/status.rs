@@ -1,9 +1,12 @@
 //! What `keylane status` shows: a snapshot of the engine's state and counters.
+//!
+//! It travels as JSON, and what an older engine does not say reads as zero: `keylane` and engine may differ in version.
 
 use serde::{Deserialize, Serialize};
 
 /// Snapshot of a running engine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Status {
     /// Version of the engine.
     pub version: String,
@@ -41,6 +44,7 @@ pub struct Status {
 
 /// Where keys lie in memory.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SecretMemory {
     /// `memfd_secret` or `mlock`.
     pub protection: String,
@@ -52,6 +56,7 @@ pub struct SecretMemory {
 
 /// State of the audit log.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Audit {
     /// Sequence number of the next record.
     pub next_sequence: u64,
@@ -65,6 +70,7 @@ pub struct Audit {
 
 /// Counters of one worker since start.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Worker {
     /// Its index.
     pub worker: u32,

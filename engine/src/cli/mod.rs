@@ -1,0 +1,85 @@
+//! The command line: one file per family of verbs, each of which turns arguments into an [`Answer`] or a [`Failure`].
+//!
+//! `init`, `serve` and `doctor` touch the store themselves; every other verb asks the running engine. Answers go to
+//! stdout, everything else to stderr, so that `--json` output can be piped.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+mod answer;
+mod failure;
+mod grant;
+mod key;
+mod place;
+mod slot;
+mod status;
+mod table;
+
+use answer::Answer;
+use failure::Failure;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  the engine, the store or the operating system failed
+  2  the command line or the configuration is wrong
+  3  no engine is running on the store
+  4  refused: wrong passphrase, unknown or existing name, unacceptable key, ...
+  5  `doctor` found a problem
+
+Logs go to stderr; KEYLANE_LOG sets their level (error, warn, info, debug).";
+
+/// Keeps the private keys of TLS servers in a process of its own and signs for them through shared memory.
+#[derive(Debug, Parser)]
+#[command(name = "keylane", version, after_help = EXIT_CODES, propagate_version = true)]
+struct Cli {
+    /// Answer in JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Status(status::StatusArgs),
+    /// Slots: the tenants of a token.
+    #[command(subcommand)]
+    Slot(slot::Slot),
+    /// Grants: who may use which slot.
+    #[command(subcommand)]
+    Grant(grant::Grant),
+    /// Keys.
+    #[command(subcommand)]
+    Key(key::Key),
+}
+
+/// Runs the command that the process's arguments name.
+pub fn main() -> ExitCode {
+    log_to_stderr();
+    let cli = Cli::parse();
+    let shown = run(&cli).and_then(|answer| answer.print(cli.json));
+    match shown {
+        Ok(exit) => exit,
+        Err(failure) => failure.print(cli.json),
+    }
+}
+
+fn run(cli: &Cli) -> Result<Answer, Failure> {
+    match &cli.verb {
+        Verb::Status(status) => status.run(cli.json),
+        Verb::Slot(slot) => slot.run(),
+        Verb::Grant(grant) => grant.run(),
+        Verb::Key(key) => key.run(),
+    }
+}
+
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_env("KEYLANE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}
+
+#[cfg(test)]
+mod tests;
