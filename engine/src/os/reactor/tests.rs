@@ -40,6 +40,9 @@ fn tokens(events: Vec<Event<u32>>) -> Vec<u32> {
 }
 
 /// Tokens that are ready now.
+/// No token: typed, because other crates compare `u32` with their own types.
+const NOTHING: [u32; 0] = [];
+
 fn ready(reactor: &mut Reactor<u32>) -> Vec<u32> {
     tokens(wait(reactor, Duration::from_millis(20)))
 }
@@ -55,11 +58,11 @@ fn each_change_is_one_event() {
     on_each_driver(|mut reactor| {
         let (mut ours, mut theirs) = pair();
         let _watch = reactor.watch(ours.as_fd(), Interest::Readable, 7).unwrap();
-        assert_eq!(ready(&mut reactor), [], "{}", reactor.backend());
+        assert_eq!(ready(&mut reactor), NOTHING, "{}", reactor.backend());
         for round in 0..3_u8 {
             theirs.write_all(&[round]).unwrap();
             assert_eq!(tokens(wait(&mut reactor, LONG)), [7]);
-            assert_eq!(ready(&mut reactor), [], "edges, not levels");
+            assert_eq!(ready(&mut reactor), NOTHING, "edges, not levels");
         }
         let mut octets = [0; 8];
         assert_eq!(ours.read(&mut octets).unwrap(), 3);
@@ -102,16 +105,16 @@ fn nothing_is_heard_of_a_watch_that_ended() {
     on_each_driver(|mut reactor| {
         let (ours, mut theirs) = pair();
         let watch = reactor.watch(ours.as_fd(), Interest::Readable, 1).unwrap();
-        assert_eq!(ready(&mut reactor), []);
+        assert_eq!(ready(&mut reactor), NOTHING);
         theirs.write_all(b"x").unwrap();
         reactor.unwatch(watch, ours.as_fd());
-        assert_eq!(ready(&mut reactor), []);
+        assert_eq!(ready(&mut reactor), NOTHING);
 
         // The next watch takes the same place, and must not inherit the former one's events.
         let (next, mut peer) = pair();
         let _watch = reactor.watch(next.as_fd(), Interest::Readable, 2).unwrap();
         theirs.write_all(b"x").unwrap();
-        assert_eq!(ready(&mut reactor), []);
+        assert_eq!(ready(&mut reactor), NOTHING);
         peer.write_all(b"x").unwrap();
         assert_eq!(tokens(wait(&mut reactor, LONG)), [2]);
         drop((ours, next));
@@ -141,7 +144,7 @@ fn hundreds_of_descriptors_come_and_go() {
                 .zip(&pairs)
                 .map(|(token, (ours, _))| reactor.watch(ours.as_fd(), Interest::Readable, token).unwrap())
                 .collect();
-            assert_eq!(ready(&mut reactor), [], "round {round}");
+            assert_eq!(ready(&mut reactor), NOTHING, "round {round}");
             for (_, theirs) in pairs.iter_mut().step_by(2) {
                 theirs.write_all(b"x").unwrap();
             }
