@@ -1,7 +1,9 @@
 //! The Keylane engine.
+#![deny(unsafe_code)]
 
 pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod limits;
+#[allow(unsafe_code)]
 pub mod os;

@@ -1,0 +1,5 @@
+//! What aws-lc-rs does not offer, straight from aws-lc.
+
+mod memory;
+
+pub(super) use memory::use_secret_memory;

@@ -1,0 +1,50 @@
+use super::*;
+
+#[test]
+fn bytes_live_in_the_arena_and_are_erased() {
+    let mut secret = SecretBytes::copy_from(b"a secret of some length").unwrap();
+    let start = secret.as_ptr();
+    assert!(memory().unwrap().heap.contains(start));
+    assert_eq!(format!("{secret:?}"), "SecretBytes(23 bytes)");
+    secret.truncate(8);
+    assert_eq!(&*secret, b"a secret");
+    // SAFETY: `truncate` gave these bytes up, but the block is still ours.
+    assert_eq!(unsafe { slice::from_raw_parts(start.add(8), 15) }, [0; 15]);
+    assert_eq!(secret.try_clone().unwrap(), secret);
+    assert_ne!(secret, SecretBytes::zeroed(8).unwrap());
+}
+
+#[test]
+fn empty_is_fine() {
+    let mut empty = SecretBytes::zeroed(0).unwrap();
+    empty.truncate(3);
+    assert!(empty.is_empty());
+}
+
+#[test]
+fn exhaustion_is_typed_and_names_the_remedy() {
+    let bytes = report().unwrap().bytes;
+    let error = SecretBytes::zeroed(bytes + 1).unwrap_err();
+    assert_eq!(error, SecretMemoryError::Exhausted { requested: bytes + 1, bytes });
+    assert!(error.to_string().contains("secret_memory_mib"));
+    assert!(SecretMemoryError::memlock(1 << 20).to_string().contains("LimitMEMLOCK="));
+}
+
+#[test]
+fn guards_surround_the_arena() {
+    let memory = memory().unwrap();
+    let (start, bytes) = (memory.arena.start().as_ptr().addr(), memory.arena.bytes());
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let access = |address: usize| {
+        maps.lines().find_map(|line| {
+            let (range, rest) = line.split_once(' ')?;
+            let (from, to) = range.split_once('-')?;
+            let range = usize::from_str_radix(from, 16).ok()?..usize::from_str_radix(to, 16).ok()?;
+            range.contains(&address).then(|| rest[..4].to_owned())
+        })
+    };
+    assert!(access(start).unwrap().starts_with("rw"));
+    assert!(access(start + bytes - 1).unwrap().starts_with("rw"));
+    assert!(access(start - 1).unwrap().starts_with("---"));
+    assert!(access(start + bytes).unwrap().starts_with("---"));
+}
