@@ -232,7 +232,9 @@ impl Heap {
     fn allocate_run(&self, slabs: usize) -> Option<NonNull<u8>> {
         let first = self.take_slabs(slabs)?;
         let run = &self.slabs[first..first + slabs];
-        run.iter().for_each(|slab| slab.class.store(RUN, Relaxed));
+        for slab in run {
+            slab.class.store(RUN, Relaxed);
+        }
         run[0].live.store(u32::try_from(slabs).ok()?, Relaxed);
         Some(self.address(first, 0))
     }
@@ -266,7 +268,9 @@ impl Heap {
     }
 
     fn give_slabs(&self, first: usize, count: usize) {
-        self.slabs[first..first + count].iter().for_each(|slab| slab.class.store(FREE, Relaxed));
+        for slab in &self.slabs[first..first + count] {
+            slab.class.store(FREE, Relaxed);
+        }
         lock(&self.pool).give(first, count);
         self.used_slabs.fetch_sub(count, Relaxed);
     }

@@ -71,13 +71,18 @@ unsafe extern "C" fn realloc(
     new
 }
 
+/// Where aws-lc's own allocator keeps the size of `block`.
+fn prefix(block: NonNull<u8>) -> *mut usize {
+    block.as_ptr().wrapping_sub(PREFIX_BYTES).cast()
+}
+
 /// Size of a block of aws-lc's own allocator.
 ///
 /// # Safety
 /// `block` is such a block.
 unsafe fn earlier_bytes(block: NonNull<u8>) -> usize {
     // SAFETY: the size stands before the block, aligned like what malloc(3) returns.
-    unsafe { block.sub(PREFIX_BYTES).cast::<usize>().read() }
+    unsafe { prefix(block).read() }
 }
 
 /// Erases and frees a block of aws-lc's own allocator, as that would.
@@ -90,7 +95,7 @@ unsafe fn free_earlier(block: NonNull<u8>) {
     // SAFETY: the block is the caller's to give up.
     unsafe { erase(block, bytes) };
     // SAFETY: malloc(3) returned the address of the prefix.
-    unsafe { libc::free(block.sub(PREFIX_BYTES).as_ptr().cast()) };
+    unsafe { libc::free(prefix(block).cast()) };
 }
 
 #[cfg(test)]

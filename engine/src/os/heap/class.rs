@@ -2,6 +2,8 @@
 
 use super::{BLOCK_ALIGN, SLAB_BYTES};
 
+#[expect(clippy::cast_possible_truncation, reason = "16 KiB")]
+const SLAB_U32: u32 = SLAB_BYTES as u32;
 /// Largest size that shares a slab with others, in bytes.
 const BLOCK_MAX: usize = SLAB_BYTES / 2;
 /// Classes of the first, evenly spaced part.
@@ -43,7 +45,7 @@ impl Class {
             Some(Self((last / BLOCK_ALIGN) as u16))
         } else if last < BLOCK_MAX {
             let doubling = (last / SMALL_MAX).ilog2() as usize;
-            let quarter = last / (SMALL_MAX / 4 << doubling) - 4;
+            let quarter = last / ((SMALL_MAX / 4) << doubling) - 4;
             Some(Self((SMALL + 4 * doubling + quarter) as u16))
         } else {
             None
@@ -70,10 +72,11 @@ impl Class {
 
     /// Blocks of a slab.
     pub(super) const fn blocks(self) -> u32 {
-        SLAB_BYTES as u32 / BYTES[self.0 as usize]
+        SLAB_U32 / BYTES[self.0 as usize]
     }
 
     /// The block that holds the byte at `offset` of its slab.
+    #[expect(clippy::cast_possible_truncation, reason = "an offset below SLAB_BYTES")]
     pub(super) const fn block_at(self, offset: usize) -> u32 {
         offset as u32 / BYTES[self.0 as usize]
     }

@@ -47,7 +47,9 @@ fn exhaustion_is_an_answer_and_everything_comes_back() {
         let blocks: Vec<_> = std::iter::from_fn(|| heap.allocate(bytes)).collect();
         assert!(blocks.len() >= 2, "{bytes}");
         assert_eq!(heap.allocate(bytes), None);
-        blocks.into_iter().for_each(|block| free(&heap, block));
+        for block in blocks {
+            free(&heap, block);
+        }
         // What one size gave back, one allocation of all of it gets: empty slabs do not stay with their class.
         let all = heap.allocate(8 * SLAB_BYTES).expect("every slab is free again");
         assert_eq!(heap.used_bytes(), 8 * SLAB_BYTES);

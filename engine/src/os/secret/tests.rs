@@ -9,7 +9,7 @@ fn bytes_live_in_the_arena_and_are_erased() {
     secret.truncate(8);
     assert_eq!(&*secret, b"a secret");
     // SAFETY: `truncate` gave these bytes up, but the block is still ours.
-    assert_eq!(unsafe { slice::from_raw_parts(start.add(8), 15) }, [0; 15]);
+    assert_eq!(unsafe { slice::from_raw_parts(start.wrapping_add(8), 15) }, [0; 15]);
     assert_eq!(secret.try_clone().unwrap(), secret);
     assert_ne!(secret, SecretBytes::zeroed(8).unwrap());
 }
