@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
+use crate::os::secret::{Protection, SecretOptions};
 
 mod octal;
 mod places;
@@ -41,24 +42,13 @@ pub struct Config {
     /// Secret memory in MiB; sized against `RLIMIT_MEMLOCK` if absent.
     pub secret_memory_mib: Option<usize>,
     /// Start only if keys are protected in memory at least so well.
-    pub require_protection: Option<RequiredProtection>,
+    pub require_protection: Option<Protection>,
     /// How the control thread talks to Linux.
     pub control_backend: ControlBackend,
     /// The audit log.
     pub audit: Audit,
     /// What opens the store; a prompt if absent.
     pub unlock: Option<UnlockSource>,
-}
-
-/// Least protection of keys in memory that an operator accepts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
-#[clap(rename_all = "snake_case")]
-pub enum RequiredProtection {
-    /// Locked against swapping, left out of core dumps, wiped in forked children.
-    Mlock,
-    /// `memfd_secret(2)`: gone from Linux's own mappings too.
-    MemfdSecret,
 }
 
 /// How the control thread waits for sockets, timers and disks.
@@ -92,7 +82,7 @@ impl Default for Audit {
 }
 
 /// What happens when `audit.keep` segments are full.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum WhenFull {
     /// The oldest segment is deleted.
@@ -241,6 +231,12 @@ impl Config {
         let crowded = self.worker_count() + 1 > available_cores();
         let adapted = if crowded { Duration::ZERO } else { limits::SPIN_MAX };
         self.spin_us.map_or(adapted, Duration::from_micros)
+    }
+
+    /// How much secret memory to take, and how well it must be protected.
+    pub fn secret_options(&self) -> SecretOptions {
+        let bytes = self.secret_memory_mib.map(|mib| mib.saturating_mul(1 << 20));
+        SecretOptions { bytes, require: self.require_protection }
     }
 
     /// The same configuration with the values that were left to the machine filled in.

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 mod answer;
+mod doctor;
 mod failure;
 mod grant;
 mod key;
@@ -44,7 +45,6 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    Status(status::StatusArgs),
     /// Slots: the tenants of a token.
     #[command(subcommand)]
     Slot(slot::Slot),
@@ -54,6 +54,8 @@ enum Verb {
     /// Keys.
     #[command(subcommand)]
     Key(key::Key),
+    Status(status::StatusArgs),
+    Doctor(doctor::Doctor),
 }
 
 /// Runs the command that the process's arguments name.
@@ -69,10 +71,11 @@ pub fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<Answer, Failure> {
     match &cli.verb {
-        Verb::Status(status) => status.run(cli.json),
         Verb::Slot(slot) => slot.run(),
         Verb::Grant(grant) => grant.run(),
         Verb::Key(key) => key.run(),
+        Verb::Status(status) => status.run(cli.json),
+        Verb::Doctor(doctor) => doctor.run(),
     }
 }
 

@@ -34,3 +34,24 @@ impl StorePlace {
         Ok(Client::connect(&self.load()?.store)?)
     }
 }
+
+/// Which store, and which client socket.
+#[derive(Args, Debug, Default)]
+pub(super) struct EnginePlace {
+    #[command(flatten)]
+    store: StorePlace,
+    /// Client socket [default: /run/keylane/keylane.sock; not root: $XDG_RUNTIME_DIR/keylane/keylane.sock].
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+}
+
+impl EnginePlace {
+    /// The configuration, with the command line's store and socket.
+    pub(super) fn load(&self) -> Result<Config, Failure> {
+        let mut config = self.store.load()?;
+        if let Some(socket) = &self.socket {
+            config.socket = std::path::absolute(socket).map_err(Failure::file("find", socket))?;
+        }
+        Ok(config)
+    }
+}

@@ -2,7 +2,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Audit, Config, ConfigError, ControlBackend, RequiredProtection, UnlockSource, WhenFull};
+use super::{Audit, Config, ConfigError, ControlBackend, UnlockSource, WhenFull};
+use crate::os::secret::Protection;
 
 fn load(text: &str) -> Result<Config, ConfigError> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -49,7 +50,7 @@ fn every_key_is_read() {
         busy_poll: true,
         spin_us: Some(20),
         secret_memory_mib: Some(64),
-        require_protection: Some(RequiredProtection::MemfdSecret),
+        require_protection: Some(Protection::MemfdSecret),
         control_backend: ControlBackend::Epoll,
         audit: Audit { keep: 3, when_full: WhenFull::Refuse },
         unlock: Some(UnlockSource::KeyFile("/etc/keylane/kek".into())),

@@ -25,7 +25,21 @@ const BYTES_LEAST: usize = 4 << 20;
 const MEMLOCK_LEFT: usize = 512 << 10;
 
 /// How well secret memory is protected; the better is the greater.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    clap::ValueEnum,
+)]
+#[serde(rename_all = "snake_case")]
+#[clap(rename_all = "snake_case")]
 pub enum Protection {
     /// Locked against swapping, left out of core dumps, zero in children. Root can still read it.
     Mlock,

@@ -39,10 +39,10 @@ fn tokens(events: Vec<Event<u32>>) -> Vec<u32> {
     events.into_iter().map(ready).collect()
 }
 
-/// Tokens that are ready now.
 /// No token: typed, because other crates compare `u32` with their own types.
 const NOTHING: [u32; 0] = [];
 
+/// Tokens that are ready now.
 fn ready(reactor: &mut Reactor<u32>) -> Vec<u32> {
     tokens(wait(reactor, Duration::from_millis(20)))
 }
