@@ -1,11 +1,15 @@
 //! The operating system, behind safe interfaces: the only place of the engine with `unsafe` code.
 //!
 //! Secret memory, from the bottom: `arena` maps it, `heap` parts it, [`secret`] owns the process's one arena, [`awslc`]
-//! makes aws-lc allocate from it. [`reactor`] is how the control thread waits.
+//! makes aws-lc allocate from it, [`stack`] runs code on it, [`registers`] forgets what that code computed.
+//! [`process`] hardens the process around it. [`reactor`] is how the control thread waits.
 
 pub mod awslc;
+pub mod process;
 pub mod reactor;
+pub mod registers;
 pub mod secret;
+pub mod stack;
 
 mod arena;
 mod epoll;
