@@ -80,7 +80,7 @@ pub(super) fn memlock() -> Finding {
         }
         Some(bytes) => Finding::poor(
             "locked memory",
-            format!("RLIMIT_MEMLOCK is {} KiB, room for few keys", bytes >> 10),
+            format!("RLIMIT_MEMLOCK is {} KiB, room for some hundred keys", bytes >> 10),
             "raise it (LimitMEMLOCK=128M in systemd, `ulimit -l` in a shell, --ulimit memlock= in a container)",
         ),
     }
