@@ -11,6 +11,7 @@
 //!   and what only the engine may write is sealed against everybody else's writing (`region`).
 //! - Nobody sleeps on work that was published before (`channel`, `flags`; `docs/MEMORY_ORDERING.md`).
 //! - The engine neither reads nor writes a descriptor that a client holds too (`bell`, `park`).
+//! - A forked child neither touches nor waits for what its parent left it (`fork`).
 
 mod sync;
 
@@ -26,6 +27,8 @@ mod futex;
 
 #[cfg(not(loom))]
 mod bell;
+#[cfg(not(loom))]
+mod fork;
 #[cfg(loom)]
 pub mod model;
 #[cfg(not(loom))]
@@ -38,6 +41,8 @@ pub use bell::Bell;
 pub use channel::{ClientChannel, EngineChannel, Woken};
 pub use fault::{CursorFault, RingFault};
 pub use flags::{ClientFlags, EngineFlags};
+#[cfg(not(loom))]
+pub use fork::{Own, PerProcess, generation};
 pub use geometry::{Geometry, GeometryError};
 #[cfg(not(loom))]
 pub use park::Parker;
