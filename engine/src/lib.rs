@@ -7,3 +7,4 @@ pub mod config;
 pub mod limits;
 #[allow(unsafe_code)]
 pub mod os;
+pub mod policy;
