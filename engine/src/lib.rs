@@ -8,3 +8,4 @@ pub mod limits;
 #[allow(unsafe_code)]
 pub mod os;
 pub mod policy;
+pub mod unlock;
