@@ -1,1 +1,52 @@
-fn main() {}
+//! Load generators and side-by-side comparisons for Keylane.
+//!
+//! A figure is worth something beside another one that was measured in the same run, in turns, on the same machine;
+//! so every verb measures both sides itself, and its report says on what and how much the rounds differed.
+//!
+//! Reading order: [`arguments`]; [`demo`], the verb; [`tls`], the load; [`report`] with its [`figures`] and
+//! [`environment`]; then what carries them: [`child`] processes, [`interrupt`], [`latency`], [`processor_time`].
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod child;
+mod demo;
+mod environment;
+mod failure;
+mod figures;
+mod interrupt;
+mod latency;
+mod processor_time;
+mod report;
+mod table;
+mod tls;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use arguments::{Arguments, Verb};
+use failure::Failure;
+use interrupt::Interrupt;
+use report::Report;
+
+fn main() -> ExitCode {
+    let done = match Arguments::read().verb {
+        Verb::Demo(options) => report(options.json, |interrupt| demo::run(options, interrupt)),
+        Verb::Child(options) => child::run(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("keylane-perf: {failure}");
+            failure.exit_status().into()
+        }
+    }
+}
+
+/// Measures, and prints what was measured.
+fn report(json: bool, measure: impl FnOnce(&Interrupt) -> Result<Report, Failure>) -> Result<(), Failure> {
+    let interrupt = Interrupt::install().map_err(Failure::system("take over SIGINT"))?;
+    let report = measure(&interrupt)?;
+    let text = if json { report.json().map_err(io::Error::from) } else { Ok(report.to_string()) };
+    text.and_then(|text| writeln!(io::stdout(), "{}", text.trim_end()))
+        .map_err(Failure::system("print the report"))
+}
