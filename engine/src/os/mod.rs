@@ -2,9 +2,13 @@
 //!
 //! Secret memory, from the bottom: `arena` maps it, `heap` parts it, [`secret`] owns the process's one arena, [`awslc`]
 //! makes aws-lc allocate from it, [`stack`] runs code on it, [`registers`] forgets what that code computed.
-//! [`process`] hardens the process around it. [`reactor`] is how the control thread waits.
+//! [`bignum`], [`kdf`] and [`keypair`] are aws-lc where aws-lc-rs would copy secrets to the ordinary heap. [`process`]
+//! hardens the process around it. [`reactor`] is how the control thread waits.
 
 pub mod awslc;
+pub mod bignum;
+pub mod kdf;
+pub mod keypair;
 pub mod process;
 pub mod reactor;
 pub mod registers;
