@@ -14,6 +14,23 @@ pub const SESSION_CHANNELS_MAX: usize = 256;
 pub const CHANNELS_MAX: usize = 16_384;
 /// Key handles of one session.
 pub const SESSION_HANDLES_MAX: usize = 4_096;
+/// Octets of all rings of one session.
+pub const SESSION_RING_BYTES_MAX: u64 = 64 << 20;
+/// Octets of all rings.
+pub const RING_BYTES_MAX: u64 = 2 << 30;
+
+/// Connections that have not said who they are; beyond, the oldest is closed.
+pub const STRANGERS_MAX: usize = 256;
+/// How long a connection may take to say who it is.
+pub const HELLO_MAX: Duration = Duration::from_secs(5);
+/// Octets of a program's name in its first message.
+pub const PROGRAM_BYTES_MAX: usize = 64;
+/// Administrators connected at once.
+pub const ADMINS_MAX: usize = 32;
+/// Requests answered to one connection before the next has its turn.
+pub const REQUESTS_PER_TURN: usize = 16;
+/// Connections accepted from one listener before the next has its turn.
+pub const ACCEPTS_PER_TURN: usize = 64;
 
 /// Entries of a ring, smallest and largest.
 pub const RING_ENTRIES_MIN: u32 = 8;
@@ -70,4 +87,7 @@ const _: () = {
             <= keylane_api::wire::COMPLETION_BYTES_DEFAULT as usize
     );
     assert!(SESSION_CHANNELS_MAX <= CHANNELS_MAX);
+    // A channel of the largest shape can be opened.
+    assert!(2 * RING_ENTRIES_MAX as u64 * ENTRY_BYTES_MAX as u64 <= SESSION_RING_BYTES_MAX);
+    assert!(SESSION_RING_BYTES_MAX <= RING_BYTES_MAX);
 };

@@ -6,13 +6,15 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use keylane_api::control::{self, CodecError, PACKET_BYTES_MAX};
+use keylane_api::control::{self, CodecError};
 use keylane_api::{Algorithm, Status as Code};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{self, AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use rustix::net::{SocketAddrUnix, SocketFlags, SocketType, sockopt};
 
-use super::{GrantId, GrantView, KeyView, Page, Reply, Request, SOCKET_NAME, SlotView, Who};
+use super::{
+    GrantId, GrantView, KeyView, PACKET_BYTES_MAX, Page, Reply, Request, SOCKET_NAME, SlotView, Who,
+};
 
 /// Longest wait for one answer: an RSA-4096 key takes a second or two to generate, a commit on a slow disk as long.
 pub const DEADLINE: Duration = Duration::from_mins(1);

@@ -15,6 +15,9 @@ pub mod status;
 /// Name of the socket in the store directory, mode 0600.
 pub const SOCKET_NAME: &str = "admin.sock";
 
+/// Largest packet, in octets: the status of an engine with many workers. Fits the send buffer that sockets have by default.
+pub const PACKET_BYTES_MAX: usize = 192 * 1024;
+
 /// Entries of one page of a listing.
 pub const PAGE_MAX: usize = 32;
 

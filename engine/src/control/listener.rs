@@ -1,0 +1,202 @@
+//! A socket in the file system that processes connect to.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FileType, Mode, OFlags, fstat};
+use rustix::io::Errno;
+use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use crate::os::socket::Socket;
+
+/// Octets of a socket's path: `sun_path` less its terminating zero.
+pub const PATH_BYTES_MAX: usize = 107;
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 1_024;
+/// Mode of directories made for a socket: whoever is granted something must reach it.
+const DIRECTORY_MODE: u32 = 0o755;
+
+/// Why nobody can connect at a path.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Longer than a socket address.
+    #[error(
+        "the socket path {path} has {bytes} octets, Linux allows {PATH_BYTES_MAX}; choose a shorter directory",
+        path = path.display()
+    )]
+    PathTooLong {
+        /// The path.
+        path: PathBuf,
+        /// Its length.
+        bytes: usize,
+    },
+    /// A relative path means something else to every process.
+    #[error("the socket path {path} is not absolute; give it from the root", path = path.display())]
+    NotAbsolute {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Something else is in the way.
+    #[error("{path} exists and is no socket; move it away or choose another path", path = path.display())]
+    NotASocket {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Another process answers there.
+    #[error(
+        "another process listens on {path}; stop it (is an engine running already?) or choose another path",
+        path = path.display()
+    )]
+    InUse {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Linux refused a step.
+    #[error("cannot {step} {path}: {source}", path = path.display())]
+    System {
+        /// What was tried.
+        step: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// What Linux said.
+        source: io::Error,
+    },
+}
+
+/// A listening socket. Its file goes when it is dropped.
+#[derive(Debug)]
+pub struct Listener {
+    socket: OwnedFd,
+    file: SocketFile,
+}
+
+impl Listener {
+    /// Listens at `path`, replacing a socket file at which nobody answers. Nobody can connect before the file has
+    /// its `mode`.
+    pub fn bind(path: &Path, mode: u32) -> Result<Self, ListenError> {
+        let address = address(path)?;
+        let socket = seqpacket(path)?;
+        make_way(path, &address)?;
+        net::bind(&socket, &address).map_err(failed("bind a socket to", path))?;
+        let file = SocketFile::adopt(path, mode)?;
+        net::listen(&socket, BACKLOG).map_err(failed("listen on", path))?;
+        Ok(Self { socket, file })
+    }
+
+    /// As [`bind`](Self::bind), in a directory that is made if it is missing.
+    pub fn bind_in_new_directory(path: &Path, mode: u32) -> Result<Self, ListenError> {
+        address(path)?;
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            let made = DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(parent);
+            made.map_err(failed("make the directory", parent))?;
+        }
+        Self::bind(path, mode)
+    }
+
+    /// The next connection, if one waits.
+    pub fn accept(&self) -> io::Result<Option<Socket>> {
+        loop {
+            match net::accept_with(&self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+                Ok(socket) => return Ok(Some(Socket::new(socket))),
+                Err(Errno::AGAIN) => return Ok(None),
+                // The client gave up while it waited.
+                Err(Errno::CONNABORTED | Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Where it listens.
+    pub fn path(&self) -> &Path {
+        &self.file.path
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// The file of a bound socket, removed when dropped.
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    /// Device and inode: what stands at the path later may be somebody else's.
+    identity: (u64, u64),
+}
+
+impl SocketFile {
+    /// Gives a socket that was just bound its mode, whatever the umask. A symbolic link put in its place meanwhile is
+    /// not followed: the directory may belong to a tenant, and the engine may be root.
+    fn adopt(path: &Path, mode: u32) -> Result<Self, ListenError> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::open(path, flags, Mode::empty()).map_err(failed("look at", path))?;
+        let stat = fstat(&file).map_err(failed("look at", path))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
+            return Err(ListenError::NotASocket { path: path.to_owned() });
+        }
+        let by_descriptor = format!("/proc/self/fd/{}", file.as_raw_fd());
+        fs::set_permissions(by_descriptor, Permissions::from_mode(mode))
+            .map_err(failed("set the mode of", path))?;
+        Ok(Self { path: path.to_owned(), identity: (stat.st_dev, stat.st_ino) })
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let ours = |metadata: fs::Metadata| (metadata.dev(), metadata.ino()) == self.identity;
+        if fs::symlink_metadata(&self.path).is_ok_and(ours) {
+            // A file that stays behind is replaced by whoever listens there next.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Whether a grant's listener can be at `path`.
+pub fn check_path(path: &Path) -> Result<(), ListenError> {
+    if !path.is_absolute() {
+        return Err(ListenError::NotAbsolute { path: path.to_owned() });
+    }
+    address(path).map(drop)
+}
+
+fn address(path: &Path) -> Result<SocketAddrUnix, ListenError> {
+    let bytes = path.as_os_str().len();
+    if bytes > PATH_BYTES_MAX {
+        return Err(ListenError::PathTooLong { path: path.to_owned(), bytes });
+    }
+    SocketAddrUnix::new(path).map_err(failed("make a socket address of", path))
+}
+
+/// Removes a socket file at which nobody answers.
+fn make_way(path: &Path, address: &SocketAddrUnix) -> Result<(), ListenError> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed("look at", path)(error)),
+        Ok(metadata) if !metadata.file_type().is_socket() => {
+            return Err(ListenError::NotASocket { path: path.to_owned() });
+        }
+        Ok(_) => {}
+    }
+    match net::connect(&seqpacket(path)?, address) {
+        Err(Errno::CONNREFUSED) => fs::remove_file(path).map_err(failed("remove the stale socket", path)),
+        // Connected, a full backlog, or a socket of another type: somebody is there.
+        Ok(()) | Err(Errno::AGAIN | Errno::PROTOTYPE) => Err(ListenError::InUse { path: path.to_owned() }),
+        Err(error) => Err(failed("connect to", path)(error)),
+    }
+}
+
+fn seqpacket(path: &Path) -> Result<OwnedFd, ListenError> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+        .map_err(failed("make a socket for", path))
+}
+
+fn failed<E: Into<io::Error>>(step: &'static str, path: &Path) -> impl FnOnce(E) -> ListenError {
+    let path = path.to_owned();
+    move |error| ListenError::System { step, path, source: error.into() }
+}
