@@ -44,6 +44,11 @@ impl CpuPerOp {
 }
 
 impl Figures {
+    /// Operations or handshakes per second.
+    fn rate(&self) -> Option<f64> {
+        self.ops_per_s.or(self.handshakes_per_s)
+    }
+
     /// The median of each figure over the rounds that have it.
     pub fn median(rounds: &[Self]) -> Self {
         let of = |figure: fn(&Self) -> Option<f64>| median(rounds.iter().filter_map(figure).collect());
@@ -62,6 +67,28 @@ impl Figures {
             context_hit_rate: of(|round| round.context_hit_rate),
             syscalls_per_op: of(|round| round.syscalls_per_op),
         }
+    }
+}
+
+/// How one thing did against another that took turns with it: the medians of what each pair of rounds says.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Ratio {
+    /// The other's mode.
+    pub to: &'static str,
+    /// Operations or handshakes per second; more is better.
+    pub rate: Option<f64>,
+    /// Processor time of server and engine per operation or handshake; less is better.
+    pub cpu: Option<f64>,
+}
+
+impl Ratio {
+    /// Compares `rounds` with the `others` between which they were measured.
+    pub fn between(rounds: &[Figures], to: &'static str, others: &[Figures]) -> Self {
+        let of = |figure: fn(&Figures) -> Option<f64>| {
+            let pairs = rounds.iter().zip(others);
+            median(pairs.filter_map(|(round, other)| ratio(figure(round)?, figure(other)?)).collect())
+        };
+        Self { to, rate: of(Figures::rate), cpu: of(|figures| figures.cpu_us_per_op.serving()) }
     }
 }
 
@@ -91,6 +118,20 @@ mod tests {
         assert_eq!(median(vec![9_000.0, 1.0, 3.0]), Some(3.0));
         assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.5));
         assert_eq!(median(Vec::new()), None);
+    }
+
+    #[test]
+    fn a_ratio_is_taken_round_by_round() {
+        let round = |rate, server, engine| {
+            let cpu_us_per_op = CpuPerOp { server: Some(server), engine, client: Some(1_000.0) };
+            Figures { handshakes_per_s: Some(rate), cpu_us_per_op, ..Figures::default() }
+        };
+        // The machine was ten times slower in the last round, for both.
+        let rounds =
+            [round(200.0, 5.0, Some(1.0)), round(240.0, 5.0, Some(1.0)), round(22.0, 50.0, Some(10.0))];
+        let others = [round(100.0, 12.0, None), round(100.0, 12.0, None), round(10.0, 120.0, None)];
+        let ratio = Ratio::between(&rounds, "in_process", &others);
+        assert_eq!((ratio.rate, ratio.cpu), (Some(2.2), Some(0.5)));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM as an event which every wait of the main thread watches.
+//! SIGINT, SIGTERM and SIGHUP as an event which every wait of the main thread watches.
 //!
 //! The signals do not end the process: a wait returns [`Failure::Interrupted`], and what the verb had built is taken
 //! down on the way out like after any other failure.
@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::failure::Failure;
 
-/// The two signals, from [`Interrupt::install`] on.
+/// The signals, from [`Interrupt::install`] on.
 #[derive(Debug)]
 pub struct Interrupt {
     /// Readable from the first signal on, for ever.
@@ -25,11 +25,11 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Takes over SIGINT and SIGTERM.
+    /// Takes the signals over.
     pub fn install() -> io::Result<Self> {
         let (pipe, bell) = UnixStream::pair()?;
         let signal = Arc::new(AtomicUsize::new(0));
-        for number in [SIGINT, SIGTERM] {
+        for number in [SIGINT, SIGTERM, SIGHUP] {
             // In this order: whoever hears the bell finds the number.
             signal_hook::flag::register_usize(
                 number,

@@ -44,7 +44,7 @@ fn main() -> ExitCode {
 
 /// Measures, and prints what was measured.
 fn report(json: bool, measure: impl FnOnce(&Interrupt) -> Result<Report, Failure>) -> Result<(), Failure> {
-    let interrupt = Interrupt::install().map_err(Failure::system("take over SIGINT"))?;
+    let interrupt = Interrupt::install().map_err(Failure::system("take signals over"))?;
     let report = measure(&interrupt)?;
     let text = if json { report.json().map_err(io::Error::from) } else { Ok(report.to_string()) };
     text.and_then(|text| writeln!(io::stdout(), "{}", text.trim_end()))

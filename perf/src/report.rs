@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::environment::Environment;
-use crate::figures::Figures;
+use crate::figures::{Figures, Ratio};
 use crate::table;
 
 /// The result of a verb.
@@ -44,6 +44,8 @@ pub struct Row {
     /// Medians of the rounds; latencies are those of all rounds together.
     #[serde(flatten)]
     pub figures: Figures,
+    /// How it did against what took turns with it.
+    pub ratio: Option<Ratio>,
     /// Batches by fill, from 1 on.
     pub fill_histogram: Option<Vec<u64>>,
     /// Resident memory, octets.

@@ -6,21 +6,22 @@ use crate::report::Row;
 /// How a row fills a column.
 type Cell = fn(&Row) -> Option<String>;
 
-/// Every column that a report can have, in order.
-const COLUMNS: [(&str, Cell); 17] = [
+/// Every column that a report can have, in order. The JSON has more.
+const COLUMNS: [(&str, Cell); 18] = [
     ("algorithm", |row| row.algorithm.map(str::to_owned)),
     ("mode", |row| row.mode.map(|mode| mode.replace('_', " "))),
     ("module", |row| row.module.clone()),
     ("ops/s", |row| spread(row, |figures| figures.ops_per_s)),
     ("handshakes/s", |row| spread(row, |figures| figures.handshakes_per_s)),
+    ("×", |row| row.ratio?.rate.map(factor)),
     ("p50 µs", |row| row.figures.p50_us.map(number)),
     ("p99 µs", |row| row.figures.p99_us.map(number)),
-    ("p99.9 µs", |row| row.figures.p999_us.map(number)),
-    ("server CPU µs", |row| row.figures.cpu_us_per_op.server.map(number)),
-    ("engine CPU µs", |row| row.figures.cpu_us_per_op.engine.map(number)),
-    ("server + engine", |row| spread(row, |figures| figures.cpu_us_per_op.serving())),
-    ("client CPU µs", |row| row.figures.cpu_us_per_op.client.map(number)),
-    ("mean fill", |row| row.figures.mean_fill.map(|fill| format!("{fill:.2}"))),
+    ("CPU µs: server", |row| row.figures.cpu_us_per_op.server.map(number)),
+    ("engine", |row| row.figures.cpu_us_per_op.engine.map(number)),
+    ("both", |row| spread(row, |figures| figures.cpu_us_per_op.serving())),
+    ("×", |row| row.ratio?.cpu.map(factor)),
+    ("clients", |row| row.figures.cpu_us_per_op.client.map(number)),
+    ("fill", |row| row.figures.mean_fill.map(factor)),
     ("context hits", |row| row.figures.context_hit_rate.map(|rate| format!("{:.1} %", rate * 100.0))),
     ("syscalls/op", |row| row.figures.syscalls_per_op.map(|calls| format!("{calls:.3}"))),
     ("RSS MiB", |row| row.rss_bytes.map(|bytes| number(float(bytes) / 1_048_576.0))),
@@ -60,6 +61,10 @@ fn spread(row: &Row, figure: fn(&Figures) -> Option<f64>) -> Option<String> {
         (Some(least), Some(most)) => format!("{value} ({}–{})", number(least), number(most)),
         _ => value,
     })
+}
+
+fn factor(value: f64) -> String {
+    format!("{value:.2}")
 }
 
 /// Whole numbers with a comma for every thousand; one decimal below 100.

@@ -14,7 +14,7 @@ pub struct Setup {
     pub store: PathBuf,
     /// Where clients connect.
     pub socket: PathBuf,
-    /// The secret that opens the store.
+    /// The file for the secret that opens the store, which does not exist yet either.
     pub key_file: PathBuf,
 }
 

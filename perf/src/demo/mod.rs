@@ -13,11 +13,11 @@ use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::figures::float;
 use crate::interrupt::Interrupt;
-use crate::report::{Goal, Report};
-use crate::tls::KeyPlace;
+use crate::report::{Goal, Report, Row};
 use crate::tls::clients::{self, Clients};
 use crate::tls::pki::Authority;
 use crate::tls::server::{self, Server};
+use crate::tls::{self, KeyPlace};
 
 pub mod engine;
 mod meter;
@@ -63,13 +63,18 @@ pub fn run(options: DemoOptions, interrupt: &Interrupt) -> Result<Report, Failur
     measure(&mut pairs, &mut bench, f64::from(options.seconds))?;
     environment.conditions = conditions(&pairs);
     let workers = bench.token.status()?.workers.len();
-    let ways: Vec<Way> = pairs.into_iter().flatten().collect();
     Ok(Report {
         verb: "demo",
         environment,
-        goals: vec![all_verified(&ways)],
-        rows: ways.into_iter().map(|way| way.into_row(CONNECTIONS, workers)).collect(),
+        goals: vec![all_verified(pairs.as_flattened())],
+        rows: pairs.into_iter().flat_map(|pair| rows(pair, workers)).collect(),
     })
+}
+
+fn rows([base, way]: [Way; PLACES.len()], workers: usize) -> [Row; PLACES.len()] {
+    let ratio = Some(way.against(&base));
+    let [base, way] = [base, way].map(|way| way.into_row(CONNECTIONS, workers));
+    [base, Row { ratio, ..way }]
 }
 
 /// Two servers with the same key and certificate.
@@ -130,19 +135,15 @@ fn progress(steps: u64) -> ProgressBar {
 fn conditions(pairs: &[[Way; PLACES.len()]]) -> Vec<String> {
     let mut conditions = vec![
         format!(
-            "full TLS 1.3 handshakes over loopback without resumption, {CONNECTIONS} connections at once; clients \
-             verify certificate and signature and run on the same cores"
+            "full TLS 1.3 handshakes ({}) over loopback, no resumption, {CONNECTIONS} connections at once",
+            tls::key_exchange()
         ),
-        format!(
-            "{ROUNDS} interleaved rounds of every way, medians (least–most); latencies from the intended start"
-        ),
+        "clients verify certificate and signature, on the same cores as server and engine".to_owned(),
+        format!("{ROUNDS} interleaved rounds: medians (least–most); ×: against the key in the server"),
     ];
     conditions.extend(pairs.iter().map(|[way, _]| {
-        format!(
-            "{}: latencies at {:.0} handshakes/s, half of what the slower way can do",
-            way.algorithm(),
-            way.offered()
-        )
+        let (algorithm, offered) = (way.algorithm(), way.offered());
+        format!("{algorithm}: latencies from the intended start, at {offered:.0} handshakes/s for both")
     }));
     conditions.extend(pairs.iter().flatten().filter_map(Way::complaint));
     conditions

@@ -1,17 +1,16 @@
 //! A token that lives as long as the demo, and the engine that holds it.
 
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use keylane_api::reference::KeyReference;
 use keylane_engine::admin::Who;
 use keylane_engine::admin::client::{Client, ClientError};
 use keylane_engine::admin::status::Status;
-use rustix::rand::{GetRandomFlags, getrandom};
 use tempfile::TempDir;
 
 use super::engine;
@@ -20,8 +19,6 @@ use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 
 const SLOT: &str = "demo";
-/// Octets of the secret that opens the store.
-const UNLOCK_BYTES: usize = 32;
 /// Between two looks whether the engine is up.
 const PACE: Duration = Duration::from_millis(10);
 
@@ -43,7 +40,6 @@ impl Token {
             socket: directory.path().join("keylane.sock"),
             key_file: directory.path().join("unlock.key"),
         };
-        write_unlock_key(&places.key_file)?;
         let mut engine = Child::start(Role::Engine, &[])?;
         engine.send(&places)?;
         let mut admin = connect(&places.store, &mut engine, interrupt)?;
@@ -88,18 +84,15 @@ fn connect(store: &Path, engine: &mut Child, interrupt: &Interrupt) -> Result<Cl
             Err(ClientError::NotRunning { .. }) if Instant::now() < end => {
                 engine.poll::<()>(PACE, interrupt)?;
             }
+            Err(ClientError::PathTooLong { path }) => {
+                let error = io::Error::new(io::ErrorKind::InvalidFilename, "too long for a socket path");
+                return Err(Failure::file(path)(error));
+            }
             outcome => return Ok(outcome?),
         }
     }
 }
 
-fn write_unlock_key(path: &PathBuf) -> Result<(), Failure> {
-    let mut secret = [0; UNLOCK_BYTES];
-    // Linux gives up to 256 octets at once, or an error.
-    getrandom(&mut secret, GetRandomFlags::empty()).map_err(Failure::system("draw random octets"))?;
-    create(path, 0o400, &secret).map_err(Failure::file(path))
-}
-
-fn create(path: &Path, mode: u32, content: &[u8]) -> std::io::Result<()> {
+fn create(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
     OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?.write_all(content)
 }

@@ -8,7 +8,7 @@ use keylane_api::Algorithm;
 use super::meter::Counters;
 use super::token::Token;
 use crate::failure::Failure;
-use crate::figures::{CpuPerOp, Figures, float, ratio};
+use crate::figures::{CpuPerOp, Figures, Ratio, float, ratio};
 use crate::interrupt::Interrupt;
 use crate::latency::Latencies;
 use crate::processor_time;
@@ -119,6 +119,11 @@ impl Way {
             }
         }
         Ok(())
+    }
+
+    /// How it did against `base`, round by round.
+    pub fn against(&self, base: &Self) -> Ratio {
+        Ratio::between(&self.rounds, base.place.name(), &base.rounds)
     }
 
     /// The report's row. `connections` were open at once, and the engine has `workers`.

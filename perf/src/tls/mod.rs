@@ -16,6 +16,12 @@ const SERVER_NAME: &str = "demo.keylane.example";
 /// Longest wait of either side for the other's next octets: far above what any machine needs.
 const SOCKET_PATIENCE: Duration = Duration::from_secs(10);
 
+/// The key exchange of every handshake.
+pub fn key_exchange() -> String {
+    let preferred = rustls::crypto::aws_lc_rs::default_provider().kx_groups.into_iter().next();
+    preferred.map_or_else(String::new, |group| format!("{:?}", group.name()))
+}
+
 /// Where a server's private key is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KeyPlace {
