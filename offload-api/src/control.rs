@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::wire::{AbiRange, KeyHandle};
 use crate::{Algorithm, Scheme, Status};
 
+pub mod socket;
+
 /// Largest packet, in octets.
 pub const PACKET_BYTES_MAX: usize = 16 * 1024;
 
