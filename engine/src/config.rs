@@ -176,8 +176,8 @@ impl Config {
     /// Says what is out of bounds or contradictory.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.validate_workers()?;
-        socket_path_fits("socket", &self.socket)?;
-        socket_path_fits("store", &self.admin_socket())?;
+        place("store", &self.store, &self.admin_socket())?;
+        place("socket", &self.socket, &self.socket)?;
         check("socket_mode", self.socket_mode & !0o777 == 0, || {
             (format!("{:o} is no file mode", self.socket_mode), "write three octal digits, such as \"0660\"")
         })?;
@@ -256,14 +256,18 @@ fn spin_us_max() -> u64 {
     u64::try_from(limits::SPIN_MAX.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn socket_path_fits(key: &'static str, socket: &Path) -> Result<(), ConfigError> {
+/// A place must mean the same to every process, and the socket in it must fit an address.
+fn place(key: &'static str, path: &Path, socket: &Path) -> Result<(), ConfigError> {
+    check(key, path.is_absolute(), || {
+        (format!("{} is not absolute", path.display()), "give the path from the root")
+    })?;
     let bytes = socket.as_os_str().len();
     check(key, bytes <= SOCKET_PATH_BYTES_MAX, || {
-        let socket = socket.display();
-        (
-            format!("the socket path {socket} has {bytes} octets, Linux allows {SOCKET_PATH_BYTES_MAX}"),
-            "choose a shorter directory",
-        )
+        let problem = format!(
+            "the socket path {} has {bytes} octets, Linux allows {SOCKET_PATH_BYTES_MAX}",
+            socket.display()
+        );
+        (problem, "choose a shorter directory")
     })
 }
 

@@ -84,6 +84,8 @@ fn a_missing_file_is_named() {
 #[test]
 fn values_out_of_bounds_are_refused_by_name() {
     for (text, key) in [
+        ("store = \"token\"", "store"),
+        ("socket = \"token.sock\"", "socket"),
         ("workers = 0", "workers"),
         ("workers = 65", "workers"),
         ("workers = 2\ncores = [0]", "cores"),

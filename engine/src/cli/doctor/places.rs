@@ -40,9 +40,10 @@ fn directory_for_socket(directory: &Path) -> Finding {
     }
 }
 
-/// The engine makes the last directory of the path itself.
+/// The engine makes the directories of the path itself.
 fn makeable(directory: &Path) -> bool {
-    directory.parent().is_some_and(|parent| access(parent, Access::WRITE_OK | Access::EXEC_OK).is_ok())
+    let nearest = directory.ancestors().find(|ancestor| ancestor.exists());
+    nearest.is_some_and(|nearest| access(nearest, Access::WRITE_OK | Access::EXEC_OK).is_ok())
 }
 
 /// Whether the store is there, private, and whose.
@@ -153,10 +154,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let config = config(directory.path());
         assert_eq!(socket(&config).verdict, Verdict::Good, "the directory is writable");
-        let below = Config { socket: directory.path().join("new/k.sock"), ..config.clone() };
-        assert_eq!(socket(&below).verdict, Verdict::Good, "the engine makes one directory");
-        let far_below = Config { socket: directory.path().join("new/er/k.sock"), ..config.clone() };
-        assert_eq!(socket(&far_below).verdict, Verdict::Bad);
+        let below = Config { socket: directory.path().join("new/er/k.sock"), ..config.clone() };
+        assert_eq!(socket(&below).verdict, Verdict::Good, "the engine makes its directories");
+        fs::write(directory.path().join("file"), "no directory").unwrap();
+        let below_file = Config { socket: directory.path().join("file/k.sock"), ..config.clone() };
+        assert_eq!(socket(&below_file).verdict, Verdict::Bad);
         let listener = UnixListener::bind(&config.socket).unwrap();
         assert_eq!(socket(&config).verdict, Verdict::Good);
         drop(listener);
