@@ -4,14 +4,15 @@
 
 use std::os::fd::AsFd;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keylane_shm::{
     Bell, ClientChannel, ClientFlags, EngineChannel, EngineFlags, Geometry, GeometryError, Parker,
     RegionError, RingFault, Woken,
 };
 
-const FOREVER: Duration = Duration::from_mins(10);
+/// Longer than anything takes that works.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn geometry() -> Geometry {
     Geometry::new(8, 64, 128).unwrap()
@@ -103,21 +104,34 @@ fn a_front_is_read_forward_only_and_stays_until_consumed() {
 }
 
 #[test]
-fn a_sleeping_client_is_woken_by_a_completion() {
+fn a_sleeping_client_is_woken_by_every_completion() {
     let (mut engine, mut client) = pair();
     let sleeper = thread::spawn(move || {
-        while client.sleep(FOREVER).unwrap() != Woken::Completions {}
-        let mut out = [0];
-        assert!(client.completions().pop(&mut out).unwrap());
-        assert_eq!(out, [42]);
-        client
+        for round in 0..100 {
+            let start = Instant::now();
+            while client.completions().available().unwrap() == 0 {
+                client.sleep(PATIENCE).unwrap();
+            }
+            assert!(start.elapsed() < PATIENCE, "woken by the clock only");
+            let mut out = [0];
+            assert!(client.completions().pop(&mut out).unwrap());
+            client.completions().release();
+            assert_eq!(out, [round]);
+        }
     });
-    engine.completions().push(&[42]).unwrap();
-    engine.completions().publish();
-    if engine.client_sleeps() {
-        engine.wake().unwrap();
+    for round in 0..100 {
+        // Mostly enough for it to fall asleep.
+        thread::sleep(Duration::from_micros(200));
+        while !engine.completions().push(&[round]).unwrap() {
+            assert!(!sleeper.is_finished());
+            thread::yield_now();
+        }
+        engine.completions().publish();
+        if engine.client_sleeps() {
+            engine.wake().unwrap();
+        }
     }
-    drop(sleeper.join().unwrap());
+    sleeper.join().unwrap();
 }
 
 fn complete(engine: &mut EngineChannel) -> bool {
@@ -157,7 +171,7 @@ fn a_sleep_ends_at_its_timeout_and_not_at_all_when_there_is_work() {
     assert_eq!(client.sleep(Duration::from_millis(2)), Ok(Woken::TimedOut));
     engine.completions().push(&[1]).unwrap();
     engine.completions().publish();
-    assert_eq!(client.sleep(FOREVER), Ok(Woken::Completions));
+    assert_eq!(client.sleep(PATIENCE), Ok(Woken::Completions));
     assert!(!engine.client_sleeps(), "awake again");
 }
 
@@ -186,7 +200,7 @@ fn every_ring_of_a_bell_is_an_edge_and_nothing_reads_it() {
     let mut edges = Vec::new();
     for _ in 0..3 {
         bell.ring().unwrap();
-        parker.park(Some(FOREVER), |token| edges.push(token)).unwrap();
+        parker.park(Some(PATIENCE), |token| edges.push(token)).unwrap();
         parker.park(Some(Duration::ZERO), |token| edges.push(token)).unwrap();
     }
     assert_eq!(edges, [7, 7, 7]);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use keylane_shm::{ChannelDescriptors, ClientChannel, CursorFault, EngineChannel, Geometry, RingFault};
-use raw::Raw;
+use raw::{Raw, Stop};
 use rustix::fs::{FallocateFlags, fallocate};
 
 mod raw;
@@ -127,6 +127,7 @@ fn an_entry_rewritten_under_the_engine_is_torn_between_words_only() {
                 }
             }
         });
+        let _stop = Stop(&done);
         // Until both values were seen, and long enough to meet writes in flight.
         let mut looks = 0;
         while seen.len() < 2 || looks < 200_000 {
@@ -137,7 +138,6 @@ fn an_entry_rewritten_under_the_engine_is_torn_between_words_only() {
             seen.extend(entry);
             looks += 1;
         }
-        done.store(true, Ordering::Relaxed);
     });
     assert_eq!(seen, BTreeSet::from([OLD, NEW]));
 }
@@ -162,6 +162,7 @@ fn cursors_that_move_all_the_time_do_no_harm() {
                 raw.set_line(raw::TAIL, claim);
             }
         });
+        let _stop = Stop(&done);
         while taken < 1_000 && faults < 1_000_000 {
             match engine.submissions().pop(&mut [0; WORDS]) {
                 Ok(popped) => taken += u32::from(popped),
@@ -179,7 +180,6 @@ fn cursors_that_move_all_the_time_do_no_harm() {
                 engine.wake().unwrap();
             }
         }
-        done.store(true, Ordering::Relaxed);
     });
     assert!(faults > 0);
 }

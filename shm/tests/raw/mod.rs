@@ -1,10 +1,21 @@
 //! A region as a hostile client has it: a descriptor, a mapping, and no manners.
 
 #![allow(clippy::unwrap_used, dead_code, reason = "shared by tests, each of which uses a part")]
+#![allow(clippy::disallowed_types, reason = "a flag between a test's own threads")]
 
 use std::os::fd::{AsFd, AsRawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
+
+/// Tells a test's other thread to stop, however the test ends.
+pub struct Stop<'a>(pub &'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 /// Line of the tail of the ring in this region.
 pub const TAIL: usize = 0;
