@@ -7,6 +7,7 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use keylane_api::control::socket::PATH_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
@@ -15,8 +16,6 @@ use crate::os::secret::{Protection, SecretOptions};
 mod octal;
 mod places;
 
-/// Octets of a Unix socket path: `sun_path` without its terminating zero (unix(7)).
-pub const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// Audit segments kept at most; at 64 MiB each this is 64 GiB.
 pub const AUDIT_KEEP_MAX: u32 = 1_024;
 
@@ -262,11 +261,9 @@ fn place(key: &'static str, path: &Path, socket: &Path) -> Result<(), ConfigErro
         (format!("{} is not absolute", path.display()), "give the path from the root")
     })?;
     let bytes = socket.as_os_str().len();
-    check(key, bytes <= SOCKET_PATH_BYTES_MAX, || {
-        let problem = format!(
-            "the socket path {} has {bytes} octets, Linux allows {SOCKET_PATH_BYTES_MAX}",
-            socket.display()
-        );
+    check(key, bytes <= PATH_BYTES_MAX, || {
+        let problem =
+            format!("the socket path {} has {bytes} octets, Linux allows {PATH_BYTES_MAX}", socket.display());
         (problem, "choose a shorter directory")
     })
 }

@@ -1,16 +1,13 @@
 //! The administrator's end of `admin.sock`: one request, one answer, waiting no longer than [`DEADLINE`].
 
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use keylane_api::control::socket::{self, PATH_BYTES_MAX};
 use keylane_api::control::{self, CodecError};
 use keylane_api::{Algorithm, Status as Code};
-use rustix::io::{Errno, retry_on_intr};
-use rustix::net::{self, AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
-use rustix::net::{SocketAddrUnix, SocketFlags, SocketType, sockopt};
 
 use super::{
     GrantId, GrantView, KeyView, PACKET_BYTES_MAX, Page, Reply, Request, SOCKET_NAME, SlotView, Who,
@@ -52,7 +49,7 @@ pub enum ClientError {
         path: PathBuf,
     },
     /// The socket's path does not fit a socket address.
-    #[error("{path}: too long for a socket path, Linux allows 107 octets; choose a shorter store directory", path = path.display())]
+    #[error("{path}: too long for a socket path, Linux allows {PATH_BYTES_MAX} octets; choose a shorter store directory", path = path.display())]
     PathTooLong {
         /// The socket.
         path: PathBuf,
@@ -82,18 +79,16 @@ impl Client {
     /// Connects to the engine that runs on `store`.
     pub fn connect(store: &Path) -> Result<Self, ClientError> {
         let path = store.join(SOCKET_NAME);
-        let address =
-            SocketAddrUnix::new(&path).map_err(|_| ClientError::PathTooLong { path: path.clone() })?;
-        let socket = net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-            .map_err(io::Error::from)?;
-        net::connect(&socket, &address).map_err(|error| match error {
-            Errno::NOENT | Errno::CONNREFUSED => ClientError::NotRunning { store: store.to_owned() },
-            Errno::ACCESS | Errno::PERM => ClientError::Forbidden { path },
-            other => ClientError::Connection(other.into()),
-        })?;
-        for direction in [sockopt::Timeout::Recv, sockopt::Timeout::Send] {
-            sockopt::set_socket_timeout(&socket, direction, Some(DEADLINE)).map_err(io::Error::from)?;
+        if path.as_os_str().len() > PATH_BYTES_MAX {
+            return Err(ClientError::PathTooLong { path });
         }
+        let socket = socket::connect(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                ClientError::NotRunning { store: store.to_owned() }
+            }
+            io::ErrorKind::PermissionDenied => ClientError::Forbidden { path },
+            _ => ClientError::Connection(error),
+        })?;
         Ok(Self { socket, packet: vec![0; PACKET_BYTES_MAX] })
     }
 
@@ -214,29 +209,15 @@ impl Client {
     }
 
     fn send(&self, request: &Request, file: Option<BorrowedFd<'_>>) -> Result<(), ClientError> {
-        let packet = control::encode(request)?;
-        let descriptors = file.as_slice();
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        if !descriptors.is_empty() {
-            ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
-        }
-        let slices = [IoSlice::new(&packet)];
-        retry_on_intr(|| net::sendmsg(&self.socket, &slices, &mut ancillary, SendFlags::NOSIGNAL))
-            .map_err(io::Error::from)?;
-        Ok(())
+        Ok(socket::send(&self.socket, &control::encode(request)?, file.as_slice())?)
     }
 
     fn receive(&mut self) -> Result<Reply, ClientError> {
-        let mut ancillary = net::RecvAncillaryBuffer::default();
-        let slices = &mut [IoSliceMut::new(&mut self.packet)];
-        let received =
-            retry_on_intr(|| net::recvmsg(&self.socket, slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC))
-                .map_err(io::Error::from)?;
-        if received.bytes == 0 {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        if !socket::wait(&self.socket, Instant::now() + DEADLINE)? {
+            return Err(io::Error::from(io::ErrorKind::TimedOut).into());
         }
-        Ok(control::decode(&self.packet[..received.bytes])?)
+        let received = socket::receive(&self.socket, &mut self.packet)?;
+        Ok(control::decode(received.packet)?)
     }
 }
 
