@@ -221,6 +221,7 @@ impl Channel {
     fn execute(&mut self, call: Call<'_>, deadline: Instant) -> Outcome {
         let ticket = self.submit(call, deadline)?;
         self.wait_until(deadline, |table| table.is_settled(ticket));
+        // Settled at the latest by its deadline.
         self.table.take(ticket).unwrap_or(Err(Error::DeadlineExceeded))
     }
 
@@ -235,7 +236,8 @@ impl Channel {
             }
             let now = Instant::now();
             if now >= deadline || !self.table.is_busy() {
-                return false;
+                self.expire(now);
+                return settled(&mut self.table);
             }
             if let Err(fault) = self.idle(now, next) {
                 self.give_up(fault);
@@ -260,9 +262,13 @@ impl Channel {
         self.reap();
         let now = Instant::now();
         self.look(now);
+        self.expire(now);
+        self.send(patience);
+    }
+
+    fn expire(&mut self, now: Instant) {
         let trouble = &self.trouble;
         self.table.expire(now, || trouble.clone().map_or(Error::DeadlineExceeded, Error::EngineGone));
-        self.send(patience);
     }
 
     fn reap(&mut self) {
