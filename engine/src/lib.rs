@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod cli;
 pub mod config;
+pub mod crypto;
 pub mod key;
 pub mod limits;
 #[allow(unsafe_code)]

@@ -157,10 +157,13 @@ impl Heap {
 
     /// A block of at least `bytes`, all zero, aligned to 16 (large ones to 16 KiB); `None` when there is no room.
     pub(super) fn allocate(&self, bytes: usize) -> Option<NonNull<u8>> {
-        self.try_allocate(bytes).or_else(|| {
+        let block = self.try_allocate(bytes).or_else(|| {
             self.reclaim();
             self.try_allocate(bytes)
-        })
+        })?;
+        #[cfg(test)]
+        record::allocated(block, self.block_bytes(block));
+        Some(block)
     }
 
     fn try_allocate(&self, bytes: usize) -> Option<NonNull<u8>> {
@@ -175,6 +178,8 @@ impl Heap {
     /// # Safety
     /// `block` came from [`allocate`](Self::allocate) of this heap, was not freed since, and nobody uses it any more.
     pub(super) unsafe fn free(&self, block: NonNull<u8>) {
+        #[cfg(test)]
+        record::freed(block);
         // SAFETY: the caller gives up the block, whose size the heap knows.
         unsafe { erase(block, self.block_bytes(block)) };
         let (slab, offset) = self.locate(block);
@@ -325,5 +330,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+#[cfg(test)]
+pub(crate) mod record;
 #[cfg(test)]
 mod tests;

@@ -20,3 +20,8 @@ mod arena;
 mod epoll;
 mod heap;
 mod uring;
+
+#[cfg(test)]
+pub(crate) use heap::record as heap_record;
+#[cfg(test)]
+pub(crate) mod own_process;

@@ -1,5 +1,6 @@
 //! aws-lc's allocator, directed into secret memory.
 
+use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -12,6 +13,10 @@ const PREFIX_BYTES: usize = 8;
 
 /// Whether a hook has run since it was set.
 static USED: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    static RAN_OUT: Cell<bool> = const { Cell::new(false) };
+}
 
 /// Sets aws-lc's allocation functions, which can be done once; says whether it was early enough.
 ///
@@ -26,9 +31,23 @@ pub(in crate::os) fn use_secret_memory() -> bool {
     set == 1 && drawn == 1 && USED.load(Relaxed)
 }
 
+/// Whether aws-lc was refused memory on this thread since [`forget_ran_out`]. Its own errors do not say so: they look
+/// like those of a wrong key.
+pub fn ran_out() -> bool {
+    RAN_OUT.get()
+}
+
+/// Begins anew for [`ran_out`].
+pub fn forget_ran_out() {
+    RAN_OUT.set(false);
+}
+
 unsafe extern "C" fn malloc(bytes: usize, _file: *const c_char, _line: c_int) -> *mut c_void {
     USED.store(true, Relaxed);
     let block = memory().ok().and_then(|memory| memory.heap().allocate(bytes));
+    if block.is_none() {
+        RAN_OUT.set(true);
+    }
     block.map_or(ptr::null_mut(), |block| block.as_ptr().cast())
 }
 
