@@ -25,4 +25,4 @@ pub use config::Config;
 pub use error::Error;
 pub use scheme::{Algorithm, Scheme};
 pub use signature::Signature;
-pub use status::{Blame, Retry, Status};
+pub use status::{Blame, Retry, Status, UnknownCode};

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::status::UnknownCode;
+
 /// What a private key is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -78,6 +80,7 @@ impl Algorithm {
 
 /// A signature scheme; the discriminant is TLS's `SignatureScheme` code point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "u16", try_from = "u16")]
 #[repr(u16)]
 #[non_exhaustive]
 pub enum Scheme {
@@ -153,6 +156,21 @@ impl Scheme {
     /// Whether a key of `algorithm` can sign in this scheme.
     pub fn fits(self, algorithm: Algorithm) -> bool {
         algorithm.schemes().contains(&self)
+    }
+}
+
+/// In control messages as in submissions: by its code, which no later scheme changes.
+impl From<Scheme> for u16 {
+    fn from(scheme: Scheme) -> Self {
+        scheme as Self
+    }
+}
+
+impl TryFrom<u16> for Scheme {
+    type Error = UnknownCode;
+
+    fn try_from(code: u16) -> Result<Self, UnknownCode> {
+        Self::from_code(code).ok_or(UnknownCode(code))
     }
 }
 

@@ -57,10 +57,7 @@ mod tests {
     }
 
     fn hex(text: &str) -> Vec<u8> {
-        text.as_bytes()
-            .chunks(2)
-            .map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap())
-            .collect()
+        base16ct::lower::decode_vec(text).unwrap()
     }
 
     /// RFC 6979 §A.2.5, P-256 with SHA-256, message "sample".

@@ -30,6 +30,7 @@ macro_rules! statuses {
         ///
         /// The high byte is the blame: 0 success, 1 refusal, 2 fault, 3 error.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+        #[serde(into = "u16", try_from = "u16")]
         #[repr(u16)]
         #[non_exhaustive]
         pub enum Status {
@@ -117,6 +118,26 @@ statuses! {
     /// The store could not be read or written; the detail says why.
     Store = 0x0303, Error, Later, "the token store failed; the engine's log says why";
 }
+
+/// In control messages as in completions: by its code, which no later status changes.
+impl From<Status> for u16 {
+    fn from(status: Status) -> Self {
+        status as Self
+    }
+}
+
+impl TryFrom<u16> for Status {
+    type Error = UnknownCode;
+
+    fn try_from(code: u16) -> Result<Self, UnknownCode> {
+        Self::from_code(code).ok_or(UnknownCode(code))
+    }
+}
+
+/// A code that this version does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown code {0:#06x}")]
+pub struct UnknownCode(pub u16);
 
 #[cfg(test)]
 mod tests {

@@ -89,7 +89,9 @@ fn threads_have_a_channel_each_and_one_session() {
             move || sign(thread)
         })
     });
-    threads.collect::<Vec<_>>().into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads.collect::<Vec<_>>() {
+        thread.join().unwrap();
+    }
     assert_eq!(peer.counts().sessions.load(Ordering::Relaxed), 1);
     assert_eq!(peer.counts().channels.load(Ordering::Relaxed), THREADS);
     // What ended threads left is given back when the session is used again.

@@ -97,7 +97,7 @@ fn an_event_loop_goes_on_in_a_child() {
         channel.turn();
         for round in 0..50_u8 {
             let ticket = channel.submit(Call::Ping(&[round]), far()).unwrap();
-            while !channel.take(ticket).is_some_and(|outcome| outcome.unwrap() == [round]) {
+            while channel.take(ticket).is_none_or(|outcome| outcome.unwrap() != [round]) {
                 assert!(socket::wait(channel.descriptor().unwrap(), far()).unwrap());
                 channel.turn();
             }
@@ -137,7 +137,9 @@ fn children_of_busy_threads_neither_hang_nor_crash() {
         assert!(child.succeeded());
     }
     over.store(true, Ordering::Relaxed);
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Clients of an engine that lies: typed errors, no panic, and a way back.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 mod peer;
 

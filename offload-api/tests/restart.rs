@@ -159,7 +159,9 @@ fn a_killed_engine_loses_and_crosses_nothing_under_load() {
     }
     let _last = Peer::honest(&path);
     over.store(true, Ordering::Relaxed);
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
 }
 
 /// Remembers that it was woken.
