@@ -10,6 +10,7 @@ use rustix::rand::GetRandomFlags;
 
 use crate::config::UnlockSource;
 use crate::os::secret::{SecretBytes, SecretMemoryError};
+use crate::store::UnlockWith;
 
 /// Octets of a key file.
 pub const KEY_BYTES: usize = 32;
@@ -76,6 +77,14 @@ pub enum UnlockError {
 }
 
 impl Unlock {
+    /// As the store takes it.
+    pub fn as_with(&self) -> UnlockWith<'_> {
+        match self {
+            Self::KeyFile(secret) => UnlockWith::KeyFile(secret),
+            Self::Passphrase(secret) => UnlockWith::Passphrase(secret),
+        }
+    }
+
     /// Reads what `source` names.
     pub fn read(source: &UnlockSource) -> Result<Self, UnlockError> {
         match source {

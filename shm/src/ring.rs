@@ -72,10 +72,20 @@ impl Producer {
     /// # Errors
     /// The consumer's head is none that it can have reached.
     pub fn free(&mut self) -> Result<u32, RingFault> {
-        if self.room() == 0 {
+        self.has_room_for(1)?;
+        Ok(self.room())
+    }
+
+    /// Whether so many entries can be pushed now. The consumer's head is read again only if the one known leaves less
+    /// room.
+    ///
+    /// # Errors
+    /// As [`Producer::free`].
+    pub fn has_room_for(&mut self, entries: u32) -> Result<bool, RingFault> {
+        if self.room() < entries {
             self.follow_head()?;
         }
-        Ok(self.room())
+        Ok(self.room() >= entries)
     }
 
     /// Stages one entry whose first words are `words`; the rest keeps what an earlier entry left there. `false` when

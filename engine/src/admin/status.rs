@@ -88,6 +88,8 @@ pub struct Worker {
     pub faults: u64,
     /// Requests that the engine failed.
     pub errors: u64,
+    /// Requests refused because the audit log was full.
+    pub audit_full: u64,
     /// Results that did not pass their check and were redone.
     pub check_failures: u64,
     /// Signatures made.

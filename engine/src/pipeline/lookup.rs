@@ -1,0 +1,116 @@
+//! Stage 4, [`Batch`] + key contexts → [`Ready`]: each context is pinned for the run; a missing one is prepared by
+//! the keeper while its requests wait here, in nobody's way.
+
+use std::sync::Arc;
+
+use keylane_api::{Algorithm, Status};
+
+use super::audit::Auditor;
+use super::batch::{Batch, Batcher};
+use super::request::{Admitted, Answer, Buffers};
+use crate::counters::Counters;
+use crate::crypto::KeyContext;
+use crate::directory::KeyRecord;
+use crate::limits::{BATCH_MAX, WORKER_REQUESTS_MAX};
+use crate::mailbox::Mailbox;
+use crate::messages::KeeperJob;
+
+/// An operation and its pinned context.
+pub struct ReadyOperation {
+    /// The operation.
+    pub admitted: Admitted,
+    /// Its key, prepared.
+    pub context: Arc<KeyContext>,
+}
+
+/// A batch that can run.
+pub struct Ready {
+    /// What its keys are.
+    pub algorithm: Algorithm,
+    /// In the order of arrival.
+    pub operations: Vec<ReadyOperation>,
+}
+
+/// Finds contexts, and keeps the requests whose context is being prepared.
+pub struct Lookup {
+    worker: usize,
+    keeper: Arc<Mailbox<KeeperJob>>,
+    waiting: Vec<Admitted>,
+    spare: Vec<ReadyOperation>,
+}
+
+impl Lookup {
+    /// For this worker.
+    pub fn new(worker: usize, keeper: Arc<Mailbox<KeeperJob>>) -> Self {
+        Self {
+            worker,
+            keeper,
+            waiting: Vec::with_capacity(WORKER_REQUESTS_MAX),
+            spare: Vec::with_capacity(BATCH_MAX),
+        }
+    }
+
+    /// Pins the contexts of a batch. Operations without one are set aside, or answered if the keeper has no room.
+    pub fn pin(
+        &mut self,
+        batch: &mut Batch,
+        auditor: &mut Auditor,
+        buffers: &mut Buffers,
+        counters: &Counters,
+        mut answered: impl FnMut(Answer),
+    ) -> Ready {
+        let mut operations = std::mem::take(&mut self.spare);
+        for admitted in batch.operations.drain(..) {
+            if let Some(context) = admitted.key.context.pin() {
+                counters.context_hits.add(1);
+                operations.push(ReadyOperation { admitted, context });
+                continue;
+            }
+            counters.context_misses.add(1);
+            match self.ask(&admitted.key) {
+                Ok(()) => self.waiting.push(admitted),
+                Err(status) => answered(auditor.refused(admitted, status, buffers)),
+            }
+        }
+        Ready { algorithm: batch.algorithm, operations }
+    }
+
+    fn ask(&self, key: &Arc<KeyRecord>) -> Result<(), Status> {
+        // Every worker asks for itself, and is answered itself; while it waits, one question is enough.
+        if self.waiting.iter().any(|waiting| waiting.key.key == key.key) {
+            return Ok(());
+        }
+        let job = KeeperJob::Prepare { key: Arc::clone(key), worker: self.worker };
+        self.keeper.send(job).map_err(|_| Status::Busy)
+    }
+
+    /// The keeper has prepared a context, or could not: its requests go on, or back.
+    pub fn ready(
+        &mut self,
+        key: &KeyRecord,
+        outcome: Result<(), Status>,
+        batcher: &mut Batcher,
+        auditor: &mut Auditor,
+        buffers: &mut Buffers,
+        mut answered: impl FnMut(Answer),
+    ) {
+        while let Some(index) = self.waiting.iter().position(|waiting| waiting.key.key == key.key) {
+            let admitted = self.waiting.remove(index);
+            match outcome {
+                Ok(()) => batcher.add(admitted),
+                Err(status) => answered(auditor.refused(admitted, status, buffers)),
+            }
+        }
+    }
+
+    /// Whether no request waits for a context.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Takes back the empty vector of a batch that has run.
+    pub fn recycle(&mut self, operations: Vec<ReadyOperation>) {
+        debug_assert!(operations.is_empty(), "a batch runs to its end");
+        self.spare = operations;
+    }
+}
