@@ -1,1 +1,12 @@
-//! Placeholder.
+//! What the end-to-end tests share: a temporary token, a real engine process on it, real keys and certificates.
+//!
+//! Nothing here is a mock. The engine is the `keylane` binary of the same build; keys come from the engine or from
+//! aws-lc; clients are `keylane-api`, rustls, and the programs that users run.
+#![forbid(unsafe_code)]
+
+pub mod engine;
+pub mod keys;
+pub mod process;
+pub mod signing;
+
+pub use engine::{Engine, Options, Token};
