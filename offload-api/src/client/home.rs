@@ -142,12 +142,17 @@ impl Station {
     }
 
     /// Tells the others how an attempt went. What will not pass by itself is an error at once.
-    fn settle(&self, opened: Result<Session, ConnectError>) -> Result<(), Obstacle> {
+    fn settle(&self, opened: Result<Option<Session>, ConnectError>) -> Result<(), Obstacle> {
         let mut state = self.state();
         state.attaching = false;
         self.changed.notify_all();
         match opened {
-            Ok(session) => {
+            Ok(None) => {
+                // This thread's time is up, which says little of the engine: what is known of it stays known.
+                state.pause();
+                Err(Obstacle::Passing(state.trouble.clone()))
+            }
+            Ok(Some(session)) => {
                 state.attached = Some(Attached { session: Arc::new(session), since: Instant::now() });
                 state.trouble = None;
                 Ok(())

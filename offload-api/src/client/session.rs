@@ -51,14 +51,11 @@ enum Place {
 }
 
 impl Session {
-    /// Connects and introduces this program.
-    pub(super) fn open(path: &Path, deadline: Instant) -> Result<Self, ConnectError> {
+    /// Connects and introduces this program; `None` when the engine's answer did not come by `deadline`.
+    pub(super) fn open(path: &Path, deadline: Instant) -> Result<Option<Self>, ConnectError> {
         let mut connection = Connection::open(path)?;
         let hello = Request::Hello { abi: ABI, program: program() };
-        let asked = Instant::now();
-        let Some((reply, descriptors)) = connection.ask(&hello, deadline)? else {
-            return Err(ConnectError::Silent { socket: path.to_owned(), waited: asked.elapsed() });
-        };
+        let Some((reply, descriptors)) = connection.ask(&hello, deadline)? else { return Ok(None) };
         let flags = match reply {
             Reply::Welcome { abi, .. } => welcome(abi, descriptors),
             Reply::Refused { status, detail } => {
@@ -66,14 +63,14 @@ impl Session {
             }
             _ => Err(ProtocolFault::UnexpectedReply),
         };
-        Ok(Self {
+        Ok(Some(Self {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             path: path.to_owned(),
             flags: flags.map_err(|fault| connection.fault(fault))?,
             ended: AtomicBool::new(false),
             desk: Mutex::new(Desk { connection: Place::Here(connection), unsaid: Vec::new() }),
             returned: Condvar::new(),
-        })
+        }))
     }
 
     /// This session's number in this process.
