@@ -49,6 +49,17 @@ fn every_operation_gives_its_result() {
 }
 
 #[test]
+fn a_sleeping_worker_is_rung() {
+    let (_directory, peer, client) = honest();
+    let mut channel = channel(&client, 8);
+    // An awake one need not be: sooner or later it sleeps before the next comes.
+    while peer.counts().rings.load(Ordering::Relaxed) < 3 {
+        assert!(peer.counts().taken.load(Ordering::Relaxed) < 10_000, "never rung");
+        channel.ping(b"", far()).unwrap();
+    }
+}
+
+#[test]
 fn entries_carry_what_was_asked() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");

@@ -4,27 +4,28 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use keylane_shm::{Geometry, Own};
 
+use super::Key;
 use super::call::{Call, Input};
 use super::events::Events;
 use super::home::{Home, Patience};
 use super::link::Link;
 use super::pace::Pace;
-use super::table::{Completed, Outcome, Table, Ticket};
-use super::{Key, Obstacle};
+use super::table::{Outcome, Table, Ticket};
 use crate::Scheme;
 use crate::control::ChannelShape;
 use crate::error::{ConnectError, Error, ProtocolFault};
 use crate::signature::Signature;
 use crate::wire::{COMPLETION_BYTES_DEFAULT, SUBMISSION_BYTES_DEFAULT, SUBMISSION_HEADER_BYTES};
 
-/// Longest time between two looks at whether the engine is still there.
-const SLICE: Duration = Duration::from_millis(50);
 /// Looks at the ring between two at the clock.
 const SPINS: u32 = 32;
+
+mod upkeep;
+use upkeep::{SLICE, live};
 
 /// How a channel is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,13 +98,8 @@ impl Channel {
     /// [`Error::RingFull`] or [`Error::PayloadTooLong`], at once. All others come as the operation's result, by
     /// `deadline`.
     pub fn submit(&mut self, call: Call<'_>, deadline: Instant) -> Result<Ticket, Error> {
-        let bytes_max = self.options.shape.submission_bytes as usize - SUBMISSION_HEADER_BYTES;
-        let bytes = call.payload_bytes();
-        if bytes > bytes_max {
-            return Err(Error::PayloadTooLong { bytes, bytes_max });
-        }
         self.recognise_fork();
-        let ticket = self.table.add(&call, deadline)?;
+        let ticket = self.take_in(&call, deadline)?;
         self.send(Patience::brief(Instant::now()));
         self.schedule_tick();
         Ok(ticket)
@@ -218,8 +214,17 @@ impl Channel {
         self.execute(Call::ExportPublic(key), deadline)
     }
 
+    fn take_in(&mut self, call: &Call<'_>, deadline: Instant) -> Result<Ticket, Error> {
+        let bytes_max = self.options.shape.submission_bytes as usize - SUBMISSION_HEADER_BYTES;
+        let bytes = call.payload_bytes();
+        if bytes > bytes_max {
+            return Err(Error::PayloadTooLong { bytes, bytes_max });
+        }
+        self.table.add(call, deadline)
+    }
+
     fn execute(&mut self, call: Call<'_>, deadline: Instant) -> Outcome {
-        let ticket = self.submit(call, deadline)?;
+        let ticket = self.take_in(&call, deadline)?;
         self.wait_until(deadline, |table| table.is_settled(ticket));
         // Settled at the latest by its deadline.
         self.table.take(ticket).unwrap_or(Err(Error::DeadlineExceeded))
@@ -248,144 +253,12 @@ impl Channel {
     /// Spins, then sleeps, until there are completions; at most until `deadline` or the next look at the engine.
     fn idle(&mut self, now: Instant, deadline: Instant) -> Result<(), ProtocolFault> {
         let until = deadline.min(self.next_look);
-        let Some(link) = live(&mut self.link) else { return Ok(()) };
+        let Some(link) = live(&mut self.link).filter(|link| link.session().is_alive()) else { return Ok(()) };
         let spin_until = if self.pace.is_busy_poll() { until } else { until.min(now + self.pace.budget()) };
         if spin_until > now {
             self.home.spin(|| spin(link, spin_until));
         }
         if self.pace.is_busy_poll() { Ok(()) } else { link.sleep(until) }
-    }
-
-    /// What every call does: see [`Channel::drive`].
-    fn progress(&mut self, patience: Patience) {
-        self.recognise_fork();
-        self.reap();
-        let now = Instant::now();
-        self.look(now);
-        self.expire(now);
-        self.send(patience);
-    }
-
-    fn expire(&mut self, now: Instant) {
-        let trouble = &self.trouble;
-        self.table.expire(now, || trouble.clone().map_or(Error::DeadlineExceeded, Error::EngineGone));
-    }
-
-    fn reap(&mut self) {
-        if let Some(link) = live(&mut self.link)
-            && let Err(fault) = reap(link, &mut self.table)
-        {
-            self.give_up(fault);
-        }
-    }
-
-    /// Looks now and then whether the engine is still there, and leaves the link if somebody found that it is not.
-    fn look(&mut self, now: Instant) {
-        let Some(link) = live(&mut self.link) else { return };
-        if now >= self.next_look {
-            self.next_look = now + SLICE;
-            link.session().look();
-        }
-        if !link.session().is_alive() {
-            self.reap();
-            self.leave();
-        }
-    }
-
-    /// Sends what is to be sent, as far as possible now.
-    fn send(&mut self, patience: Patience) {
-        while self.table.next_unsent().is_some() {
-            let sent = self.open_link(patience).and_then(|()| self.push_unsent(patience));
-            if let Some(link) = live(&mut self.link) {
-                link.publish();
-            }
-            match sent {
-                Ok(()) => return,
-                Err(Obstacle::Passing(cause)) => {
-                    self.trouble = cause.or(self.trouble.take());
-                    return;
-                }
-                Err(Obstacle::Final(error)) => self.table.fail_unsent(error),
-            }
-        }
-    }
-
-    /// Pushes until the ring is full or nothing is left. A final obstacle is that of the operation which is next.
-    fn push_unsent(&mut self, patience: Patience) -> Result<(), Obstacle> {
-        let Some(link) = live(&mut self.link) else { return Ok(()) };
-        while !link.draining
-            && let Some(sending) = self.table.next_unsent()
-        {
-            let deadline = sending.deadline.min(patience.answers);
-            let handle = sending.key.map(|key| key.handle(link.session(), deadline)).transpose()?;
-            let budget = sending.deadline.saturating_duration_since(Instant::now());
-            if !link.push(sending.entry, handle, budget).map_err(Error::from)? {
-                break;
-            }
-            self.table.mark_sent();
-        }
-        Ok(())
-    }
-
-    /// Makes sure that there is a link.
-    fn open_link(&mut self, patience: Patience) -> Result<(), Obstacle> {
-        if let Some(link) = live(&mut self.link) {
-            let drained = link.draining && self.table.sent() == 0;
-            if drained {
-                // The next engine is another session.
-                link.session().end();
-            }
-            if link.session().is_alive() {
-                return Ok(());
-            }
-            self.leave();
-        }
-        let session = self.home.session(patience)?;
-        let ChannelOptions { shape, event_driven } = self.options;
-        let mut link = Link::open(session, shape, event_driven, patience.answers)?;
-        if let (Some(events), Some(wake)) = (&self.events, link.wake()) {
-            events.add(wake).map_err(Error::from)?;
-            link.announce_sleep().map_err(Error::from)?;
-        }
-        self.link = Some(Own::new(link));
-        self.trouble = None;
-        self.next_look = Instant::now() + SLICE;
-        Ok(())
-    }
-
-    /// Leaves the link; what had no answer is to be sent again on the next.
-    fn leave(&mut self) {
-        self.close_link();
-        self.table.requeue();
-    }
-
-    /// Leaves the link because the engine broke protocol on it; what had no answer has failed.
-    fn give_up(&mut self, fault: ProtocolFault) {
-        tracing::warn!(%fault, "the engine broke protocol; the channel is closed");
-        self.close_link();
-        self.table.fail_all(&fault.into());
-    }
-
-    fn close_link(&mut self) {
-        if let (Some(events), Some(wake)) = (&self.events, live(&mut self.link).and_then(|link| link.wake()))
-        {
-            events.remove(wake);
-        }
-        self.link = None;
-    }
-
-    /// A forked child forgets its parent's link, and sends on one of its own what its parent had in flight.
-    fn recognise_fork(&mut self) {
-        let generation = keylane_shm::generation();
-        if generation == self.generation {
-            return;
-        }
-        self.generation = generation;
-        self.leave();
-        if self.options.event_driven {
-            // Without descriptors a child cannot be woken, but whatever it calls still makes progress.
-            self.events = Events::new().ok().or(self.events.take());
-        }
     }
 
     fn schedule_tick(&mut self) {
@@ -397,24 +270,6 @@ impl Channel {
             events.tick_at(next, now);
         }
     }
-}
-
-/// The link, unless it is the parent's.
-fn live(link: &mut Option<Own<Link>>) -> Option<&mut Link> {
-    link.as_mut()?.get_mut()
-}
-
-/// Takes in all completions.
-fn reap(link: &mut Link, table: &mut Table) -> Result<(), ProtocolFault> {
-    while let Some((header, payload)) = link.pop()? {
-        match table.complete(header, payload)? {
-            Completed::Nothing => {}
-            Completed::Forget(key) => key.forget(link.session()),
-            Completed::Leave => link.draining = true,
-        }
-    }
-    link.release();
-    Ok(())
 }
 
 /// Spins until there are completions, at most until `end`.

@@ -19,6 +19,10 @@ const PAUSE_MAX: Duration = Duration::from_millis(100);
 /// A session that ends sooner counts as a failed attempt: what broke it may break the next.
 const PROVEN: Duration = Duration::from_secs(1);
 
+/// How long an event loop may be held up by one question: many times what an engine in good health needs, even on a
+/// busy machine.
+const BRIEF: Duration = Duration::from_millis(200);
+
 /// What all clones of a client share.
 #[derive(Debug)]
 pub(super) struct Home {
@@ -68,9 +72,9 @@ impl Patience {
         Self { others: deadline, answers: deadline }
     }
 
-    /// Of an event loop: as long as an engine in good health takes to answer.
+    /// Of an event loop, which others wait for.
     pub(super) fn brief(now: Instant) -> Self {
-        Self { others: now, answers: now + Duration::from_millis(100) }
+        Self { others: now, answers: now + BRIEF }
     }
 }
 

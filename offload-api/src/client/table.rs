@@ -165,7 +165,7 @@ impl Table {
         }
     }
 
-    /// The operation that was next will not be sent.
+    /// The operation that was next will never be sent.
     pub(super) fn fail_unsent(&mut self, error: Error) {
         if let Some(index) = self.unsent.pop_front() {
             self.slots[index].stage = Stage::Over;
@@ -232,6 +232,11 @@ impl Table {
     /// The ring is gone, and every operation has failed with it.
     pub(super) fn fail_all(&mut self, error: &Error) {
         self.requeue();
+        self.fail_all_unsent(error);
+    }
+
+    /// None of those that are to be sent will be.
+    pub(super) fn fail_all_unsent(&mut self, error: &Error) {
         while !self.unsent.is_empty() {
             self.fail_unsent(error.clone());
         }
@@ -375,3 +380,6 @@ fn fits(status: Status, gives: Gives, payload: &[u8]) -> bool {
         _ => payload.is_empty(),
     }
 }
+
+#[cfg(test)]
+mod tests;
