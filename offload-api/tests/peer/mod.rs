@@ -380,8 +380,9 @@ impl Worker {
             }
             self.engine.flags.announce_sleep(self.index);
             if self.rings.submissions().available() == Ok(0) {
-                let rings = &self.engine.counts.rings;
-                parker.park(Some(TICK), |_| drop(rings.fetch_add(1, Ordering::Relaxed))).unwrap();
+                let mut rings = 0;
+                parker.park(Some(TICK), |_| rings += 1).unwrap();
+                self.engine.counts.rings.fetch_add(rings, Ordering::Relaxed);
             }
             self.engine.flags.announce_awake(self.index);
         }
