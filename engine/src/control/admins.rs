@@ -157,7 +157,7 @@ impl Control {
     }
 }
 
-fn may_administer(peer: Peer) -> bool {
+pub(super) fn may_administer(peer: Peer) -> bool {
     peer.uid == 0 || peer.uid == rustix::process::geteuid().as_raw()
 }
 

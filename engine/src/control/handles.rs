@@ -64,6 +64,12 @@ impl Handles {
         place.held.as_ref().filter(|_| place.generation == position.generation)
     }
 
+    /// Handles that are held.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.iter().count()
+    }
+
     /// Handles of a key.
     pub(super) fn of_key(&self, key: KeyId) -> Vec<Position> {
         self.iter().filter(|(_, held)| held.key.key == key).map(|(position, _)| position).collect()

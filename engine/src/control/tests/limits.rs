@@ -1,0 +1,220 @@
+//! What one client may have, and what it cannot take from others.
+
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use keylane_api::Status;
+use keylane_api::control::{ChannelShape, Reply, Request};
+
+use super::bench::{SHAPE, hello, on_each_backend, open, resolve, until};
+use crate::limits::{
+    ENTRY_BYTES_MAX, PROGRAM_BYTES_MAX, RING_ENTRIES_MAX, SESSION_CHANNELS_MAX, SESSION_HANDLES_MAX,
+    SESSION_RING_BYTES_MAX, STRANGERS_MAX,
+};
+use crate::messages::{FromWorker, ToWorker};
+
+/// Acts as a worker that gives up whatever it is told to.
+fn obey(bench: &super::bench::Bench) {
+    for (worker, inbox) in bench.workers.iter().enumerate() {
+        while let Some(message) = inbox.receive() {
+            let answer = match message {
+                ToWorker::Close { channel } => FromWorker::Closed { channel },
+                ToWorker::Detach { session } => FromWorker::Detached { session, worker },
+                _ => continue,
+            };
+            assert!(bench.from_workers.send(answer).is_ok());
+        }
+    }
+}
+
+#[test]
+fn a_session_has_so_many_channels() {
+    on_each_backend(|bench| {
+        let mut client = bench.client();
+        let channels: Vec<u32> = (0..SESSION_CHANNELS_MAX).map(|_| client.open()).collect();
+        let (status, detail) = client.refused(&open(SHAPE));
+        assert_eq!(status, Status::Busy);
+        assert!(detail.contains("256 channels"), "{detail}");
+        bench.client().open();
+
+        // A channel counts until its worker gave it up.
+        assert_eq!(client.ask(&Request::CloseChannel { channel: channels[0] }).0, Reply::Done);
+        assert_eq!(client.refused(&open(SHAPE)).0, Status::Busy);
+        obey(&bench);
+        until(|| matches!(client.ask(&open(SHAPE)).0, Reply::ChannelOpened { .. }).then_some(()));
+    });
+}
+
+#[test]
+fn a_session_has_so_much_memory_for_rings() {
+    on_each_backend(|bench| {
+        let mut client = bench.client();
+        let largest = ChannelShape {
+            entries: RING_ENTRIES_MAX,
+            submission_bytes: ENTRY_BYTES_MAX,
+            completion_bytes: ENTRY_BYTES_MAX,
+        };
+        let each = u64::from(RING_ENTRIES_MAX) * u64::from(2 * ENTRY_BYTES_MAX);
+        for _ in 0..SESSION_RING_BYTES_MAX / each {
+            let (reply, _) = client.ask(&open(largest));
+            assert!(matches!(reply, Reply::ChannelOpened { .. }), "{reply:?}");
+            obey(&bench);
+        }
+        let (status, detail) = client.refused(&open(largest));
+        assert_eq!(status, Status::Busy);
+        assert!(detail.contains("64 MiB"), "{detail}");
+        drop(client);
+        until(|| {
+            obey(&bench);
+            (bench.status().sessions == 0).then_some(())
+        });
+        assert!(matches!(bench.client().ask(&open(largest)).0, Reply::ChannelOpened { .. }));
+    });
+}
+
+#[test]
+fn impossible_shapes_are_refused() {
+    on_each_backend(|bench| {
+        let mut client = bench.client();
+        for (entries, submission_bytes, completion_bytes) in [
+            (0, 64, 64),
+            (4, 64, 64),
+            (12, 64, 64),
+            (8192, 64, 64),
+            (u32::MAX, 64, 64),
+            (8, 0, 64),
+            (8, 63, 64),
+            (8, 64, 100),
+            (8, 64, ENTRY_BYTES_MAX + 64),
+            (8, u32::MAX, u32::MAX),
+        ] {
+            let shape = ChannelShape { entries, submission_bytes, completion_bytes };
+            assert_eq!(client.refused(&open(shape)).0, Status::Malformed, "{shape:?}");
+        }
+        client.open();
+    });
+}
+
+#[test]
+fn a_session_has_so_many_handles() {
+    on_each_backend(|bench| {
+        let mut client = bench.client();
+        let mut last = None;
+        for _ in 0..SESSION_HANDLES_MAX {
+            last = Some(until(|| {
+                obey(&bench);
+                match client.ask(&resolve("slot-1")).0 {
+                    Reply::KeyResolved(info) => Some(info.handle),
+                    // The workers of this test are slow.
+                    Reply::Refused { status: Status::Busy, .. } => None,
+                    other => panic!("{other:?}"),
+                }
+            }));
+        }
+        obey(&bench);
+        let (status, detail) = client.refused(&resolve("slot-1"));
+        assert_eq!(status, Status::Busy);
+        assert!(detail.contains("4096 key handles"), "{detail}");
+        assert_eq!(client.ask(&Request::ReleaseKey { handle: last.unwrap() }).0, Reply::Done);
+        client.resolve("slot-1");
+    });
+}
+
+#[test]
+fn workers_that_are_behind_make_clients_wait_and_lose_nothing() {
+    on_each_backend(|bench| {
+        let mut client = bench.client();
+        let mut bound = 0;
+        let handle = loop {
+            match client.ask(&resolve("slot-1")).0 {
+                Reply::KeyResolved(info) => {
+                    bound += 1;
+                    client.send(&Request::ReleaseKey { handle: info.handle });
+                    client.receive();
+                }
+                Reply::Refused { status: Status::Busy, detail } => break detail,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(handle.contains("worker"), "{handle}");
+        drop(client);
+        // Everything comes, in order, once the workers read.
+        for worker in 0..bench.workers.len() {
+            for _ in 0..bound {
+                assert!(matches!(bench.mail(worker), ToWorker::Bind(_)));
+                assert!(matches!(bench.mail(worker), ToWorker::Unbind { .. }));
+            }
+            assert!(matches!(bench.mail(worker), ToWorker::Detach { .. }));
+        }
+        until(|| matches!(bench.client().ask(&resolve("slot-1")).0, Reply::KeyResolved(_)).then_some(()));
+    });
+}
+
+#[test]
+fn connections_that_say_nothing_are_dropped_when_they_are_too_many() {
+    on_each_backend(|bench| {
+        let silent: Vec<_> = (0..STRANGERS_MAX + 20).map(|_| bench.stranger()).collect();
+        let mut client = bench.client();
+        for oldest in &silent[..20] {
+            assert!(oldest.try_receive().is_none());
+        }
+        client.resolve("slot-1");
+        let mut youngest = silent.into_iter().next_back().unwrap();
+        youngest.greet();
+    });
+}
+
+#[test]
+fn a_long_name_is_refused() {
+    on_each_backend(|bench| {
+        let Request::Hello { abi, .. } = hello() else { unreachable!() };
+        let name = |octets| Request::Hello { abi, program: "p".repeat(octets) };
+        let mut welcome = bench.stranger();
+        assert!(matches!(welcome.ask(&name(PROGRAM_BYTES_MAX)).0, Reply::Welcome { .. }));
+        let mut refused = bench.stranger();
+        assert_eq!(refused.refused(&name(PROGRAM_BYTES_MAX + 1)).0, Status::Malformed);
+        assert!(refused.try_receive().is_none());
+    });
+}
+
+#[test]
+fn descriptors_of_clients_are_not_kept() {
+    on_each_backend(|bench| {
+        let client = bench.client();
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let request = keylane_api::control::encode(&resolve("slot-1")).unwrap();
+        client.send_raw(&request, &[writer.as_fd(), writer.as_fd(), writer.as_fd()]).unwrap();
+        drop(writer);
+        assert!(matches!(client.receive().0, Reply::KeyResolved(_)));
+        assert_eq!(reader.read(&mut [0]).unwrap(), 0, "nobody holds the other end");
+    });
+}
+
+#[test]
+fn a_flood_of_requests_does_not_keep_others_waiting() {
+    on_each_backend(|bench| {
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                let flooder = bench.client();
+                let stop = &stop;
+                scope.spawn(move || {
+                    while !stop.load(Ordering::Relaxed) {
+                        flooder.send(&Request::CloseChannel { channel: 1 });
+                        flooder.send(&Request::CloseChannel { channel: 2 });
+                        flooder.receive();
+                        flooder.receive();
+                    }
+                });
+            }
+            for _ in 0..50 {
+                let mut client = bench.client();
+                client.resolve("slot-1");
+                drop(client);
+                obey(&bench);
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+    });
+}
