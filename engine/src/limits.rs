@@ -19,16 +19,20 @@ pub const SESSION_RING_BYTES_MAX: u64 = 64 << 20;
 /// Octets of all rings.
 pub const RING_BYTES_MAX: u64 = 2 << 30;
 
-/// Connections that have not said who they are; beyond, the oldest is closed.
-pub const STRANGERS_MAX: usize = 256;
+/// Connections that have not said who they are; further ones wait to be accepted.
+pub const STRANGERS_MAX: usize = 512;
 /// How long a connection may take to say who it is.
 pub const HELLO_MAX: Duration = Duration::from_secs(5);
+/// How long it may take while others wait to be accepted.
+pub const HELLO_MAX_CROWDED: Duration = Duration::from_millis(250);
 /// Octets of a program's name in its first message.
 pub const PROGRAM_BYTES_MAX: usize = 64;
 /// Administrators connected at once.
 pub const ADMINS_MAX: usize = 32;
 /// Requests answered to one connection before the next has its turn.
 pub const REQUESTS_PER_TURN: usize = 16;
+/// How long the control thread answers connections before it looks after mail and audit log again.
+pub const TURN_MAX: Duration = Duration::from_millis(5);
 /// Connections accepted from one listener before the next has its turn.
 pub const ACCEPTS_PER_TURN: usize = 64;
 
@@ -92,4 +96,5 @@ const _: () = {
     // A channel of the largest shape can be opened.
     assert!(2 * RING_ENTRIES_MAX as u64 * ENTRY_BYTES_MAX as u64 <= SESSION_RING_BYTES_MAX);
     assert!(SESSION_RING_BYTES_MAX <= RING_BYTES_MAX);
+    assert!(TURN_MAX.as_nanos() < AUDIT_FLUSH_INTERVAL.as_nanos());
 };

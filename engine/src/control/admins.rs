@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Instant;
 
 use keylane_api::Status;
 use keylane_api::control::decode;
@@ -78,17 +79,21 @@ impl Control {
         }
     }
 
-    pub(super) fn visit_admin(&mut self, number: u64) {
+    pub(super) fn visit_admin(&mut self, number: u64, until: Instant) {
         let Some(mut connection) = self.admins.remove(&number) else { return };
         let mut buffer = std::mem::take(&mut self.buffer);
         let too_long =
             || packet(&refused_reply(refusal(Status::Malformed, "the request is longer than a packet")));
-        let next =
-            connection.turn(&mut buffer, |packet, file| self.serve_admin(number, packet, file), too_long);
+        let next = connection.turn(
+            &mut buffer,
+            until,
+            |packet, file| self.serve_admin(number, packet, file),
+            too_long,
+        );
         self.buffer = buffer;
         match next {
             Next::Close => return self.hang_up(connection),
-            Next::Again => self.agenda.push(Source::Admin(number)),
+            Next::Again => self.agenda.add(Source::Admin(number)),
             Next::Wait => {}
         }
         self.admins.insert(number, connection);
@@ -98,7 +103,7 @@ impl Control {
     pub(super) fn answer_admin(&mut self, number: u64, reply: &Reply) {
         if let Some(connection) = self.admins.get_mut(&number) {
             connection.answer_later(packet(reply));
-            self.agenda.push(Source::Admin(number));
+            self.agenda.add(Source::Admin(number));
         }
     }
 

@@ -11,7 +11,7 @@ use super::desk::{Caller, no_descriptor, refusal, refused_packet};
 use super::doors::Visitors;
 use super::{Control, Source, spare_descriptor};
 use crate::directory::Peer;
-use crate::limits::{ACCEPTS_PER_TURN, HELLO_MAX, STRANGERS_MAX};
+use crate::limits::{ACCEPTS_PER_TURN, HELLO_MAX, HELLO_MAX_CROWDED, STRANGERS_MAX};
 use crate::os::socket::{Credentials, Socket};
 
 /// Pause between two complaints about the same.
@@ -28,6 +28,10 @@ impl Control {
     pub(super) fn visit_door(&mut self, door: u64, now: Instant) {
         for _ in 0..ACCEPTS_PER_TURN {
             let Some((listener, visitors)) = self.doors.get(door) else { return };
+            if self.strangers.len() >= STRANGERS_MAX && *visitors != Visitors::Admins {
+                self.starved = true;
+                return;
+            }
             match listener.accept() {
                 Ok(Some(socket)) => match visitors.clone() {
                     Visitors::Admins => self.let_in_admin(socket),
@@ -37,7 +41,7 @@ impl Control {
                 Err(error) => return self.turn_away(door, &error, now),
             }
         }
-        self.agenda.push(Source::Door(door));
+        self.agenda.add(Source::Door(door));
     }
 
     fn let_in_client(&mut self, socket: Socket, listener: Option<std::path::PathBuf>, now: Instant) {
@@ -51,21 +55,23 @@ impl Control {
         let caller = Caller { peer, listener, session: None };
         self.clients.insert(number, Client { connection, caller });
         self.strangers.insert(number, now);
+        // Most have said who they are by now; whoever is behind them at the door need not wait for an event.
+        self.agenda.add(Source::Client(number));
     }
 
-    pub(super) fn visit_client(&mut self, number: u64) {
+    pub(super) fn visit_client(&mut self, number: u64, until: Instant) {
         let Some(client) = self.clients.get_mut(&number) else { return };
         let Client { connection, caller } = client;
         let desk = &mut self.desk;
         let too_long = || refused_packet(&refusal(Status::Malformed, "the request is longer than a packet"));
         let buffer = &mut self.buffer[..keylane_api::control::PACKET_BYTES_MAX];
-        let next = connection.turn(buffer, |packet, _| desk.serve(caller, packet), too_long);
+        let next = connection.turn(buffer, until, |packet, _| desk.serve(caller, packet), too_long);
         if caller.session.is_some() {
             self.strangers.remove(&number);
         }
         match next {
             Next::Wait => {}
-            Next::Again => self.agenda.push(Source::Client(number)),
+            Next::Again => self.agenda.add(Source::Client(number)),
             Next::Close => self.close_client(number),
         }
     }
@@ -94,12 +100,12 @@ impl Control {
         self.close_client(number);
     }
 
-    /// Closes connections that do not say who they are, after a while or when they are too many.
+    /// Closes connections that do not say who they are.
     pub(super) fn dismiss_strangers(&mut self, now: Instant) {
-        while let Some((&oldest, &since)) = self.strangers.first_key_value() {
-            if self.strangers.len() <= STRANGERS_MAX && now < since + HELLO_MAX {
-                return;
-            }
+        let patience = if self.strangers.len() < STRANGERS_MAX { HELLO_MAX } else { HELLO_MAX_CROWDED };
+        while let Some((&oldest, &since)) = self.strangers.first_key_value()
+            && now >= since + patience
+        {
             self.close_client(oldest);
         }
     }
@@ -116,7 +122,7 @@ impl Control {
             let waiting = self.doors.get(door).and_then(|(listener, _)| listener.accept().ok().flatten());
             if let Some(socket) = waiting {
                 Connection::new(socket, false).end(&refused_packet(&no_descriptor(error)));
-                self.agenda.push(Source::Door(door));
+                self.agenda.add(Source::Door(door));
             }
         }
         self.spare = self.spare.take().or_else(spare_descriptor);

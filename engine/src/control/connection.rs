@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
 
 use crate::limits::REQUESTS_PER_TURN;
 use crate::os::reactor::Watch;
@@ -60,11 +61,12 @@ impl Connection {
         &self.socket
     }
 
-    /// Sends what waits, then serves requests: at most [`REQUESTS_PER_TURN`], and none before the answer to the one
-    /// before it was sent.
+    /// Sends what waits, then serves requests: at most [`REQUESTS_PER_TURN`], no further one after `until`, and none
+    /// before the answer to the one before it was sent.
     pub(super) fn turn(
         &mut self,
         buffer: &mut [u8],
+        until: Instant,
         mut serve: impl FnMut(&[u8], Option<OwnedFd>) -> Answer,
         too_long: impl FnOnce() -> Packet,
     ) -> Next {
@@ -85,6 +87,9 @@ impl Connection {
                 Answer::Reply(packet) => self.outgoing = Some(packet),
                 Answer::Last(packet) => return self.end(&packet),
                 Answer::Later => self.awaits_answer = true,
+            }
+            if Instant::now() >= until {
+                break;
             }
         }
         Next::Again

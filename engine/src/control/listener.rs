@@ -6,14 +6,13 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use keylane_api::control::socket::{PATH_BYTES_MAX, connect};
 use rustix::fs::{FileType, Mode, OFlags, fstat};
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::os::socket::Socket;
 
-/// Octets of a socket's path: `sun_path` less its terminating zero.
-pub const PATH_BYTES_MAX: usize = 107;
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1_024;
 /// Mode of directories made for a socket: whoever is granted something must reach it.
@@ -78,8 +77,10 @@ impl Listener {
     /// its `mode`.
     pub fn bind(path: &Path, mode: u32) -> Result<Self, ListenError> {
         let address = address(path)?;
-        let socket = seqpacket(path)?;
-        make_way(path, &address)?;
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+            .map_err(failed("make a socket for", path))?;
+        make_way(path)?;
         net::bind(&socket, &address).map_err(failed("bind a socket to", path))?;
         let file = SocketFile::adopt(path, mode)?;
         net::listen(&socket, BACKLOG).map_err(failed("listen on", path))?;
@@ -173,7 +174,7 @@ fn address(path: &Path) -> Result<SocketAddrUnix, ListenError> {
 }
 
 /// Removes a socket file at which nobody answers.
-fn make_way(path: &Path, address: &SocketAddrUnix) -> Result<(), ListenError> {
+fn make_way(path: &Path) -> Result<(), ListenError> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(failed("look at", path)(error)),
@@ -182,21 +183,19 @@ fn make_way(path: &Path, address: &SocketAddrUnix) -> Result<(), ListenError> {
         }
         Ok(_) => {}
     }
-    match net::connect(&seqpacket(path)?, address) {
-        Err(Errno::CONNREFUSED) => fs::remove_file(path).map_err(failed("remove the stale socket", path)),
-        // Connected, a full backlog, or a socket of another type: somebody is there.
-        Ok(()) | Err(Errno::AGAIN | Errno::PROTOTYPE) => Err(ListenError::InUse { path: path.to_owned() }),
-        Err(error) => Err(failed("connect to", path)(error)),
+    let Err(error) = connect(path) else { return Err(ListenError::InUse { path: path.to_owned() }) };
+    match Errno::from_io_error(&error) {
+        Some(Errno::CONNREFUSED) => fs::remove_file(path).map_err(failed("remove the stale socket", path)),
+        // A full backlog, or a socket of another type: somebody is there.
+        Some(Errno::AGAIN | Errno::PROTOTYPE) => Err(ListenError::InUse { path: path.to_owned() }),
+        _ => Err(failed("connect to", path)(error)),
     }
-}
-
-fn seqpacket(path: &Path) -> Result<OwnedFd, ListenError> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
-        .map_err(failed("make a socket for", path))
 }
 
 fn failed<E: Into<io::Error>>(step: &'static str, path: &Path) -> impl FnOnce(E) -> ListenError {
     let path = path.to_owned();
     move |error| ListenError::System { step, path, source: error.into() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@
 //! limit are refused by the limit's name, and who does not read answers is not heard.
 
 mod admins;
+mod agenda;
 mod changes;
 mod channels;
 mod clients;
@@ -45,11 +46,12 @@ use crate::admin;
 use crate::audit::AuditLog;
 use crate::config::Config;
 use crate::directory::Directory;
-use crate::limits::AUDIT_FLUSH_INTERVAL;
+use crate::limits::{AUDIT_FLUSH_INTERVAL, TURN_MAX};
 use crate::mailbox::Mailbox;
 use crate::messages::{FromWorker, KeeperDone, KeeperJob};
 use crate::os::reactor::{Event, Interest, Reactor, ReactorError};
 use admins::KeeperDesk;
+use agenda::Agenda;
 use clients::Client;
 use connection::Connection;
 use desk::Desk;
@@ -101,7 +103,7 @@ pub enum ControlError {
 }
 
 /// What the reactor reports on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Source {
     /// Somebody wants the engine to stop.
     Stop,
@@ -136,9 +138,8 @@ pub struct Control {
     /// Readable when the engine shall stop.
     stop: UnixStream,
     stopper: UnixStream,
-    /// Who had more to do than one turn allows.
-    agenda: Vec<Source>,
-    /// Connections wait for which no descriptor was left.
+    agenda: Agenda,
+    /// Connections wait that could not be accepted.
     starved: bool,
     next_complaint: Instant,
     /// Given up to accept, and turn away, a connection for which no other descriptor is left.
@@ -193,7 +194,7 @@ impl Control {
             started: now,
             stop,
             stopper,
-            agenda: Vec::new(),
+            agenda: Agenda::default(),
             starved: false,
             next_complaint: now,
             spare: spare_descriptor(),
@@ -230,16 +231,13 @@ impl Control {
 
     fn turn(&mut self, events: &mut Vec<Event<Source>>) {
         let now = Instant::now();
-        let agenda = std::mem::take(&mut self.agenda);
         for event in events.drain(..) {
             match event {
-                Event::Ready(source) => self.visit(source, now),
+                Event::Ready(source) => self.agenda.add(source),
                 Event::Written(write, outcome) => self.log.written(write, outcome, now),
             }
         }
-        for source in agenda {
-            self.visit(source, now);
-        }
+        self.make_visits(now);
         self.read_mail(now);
         self.log.drive(&mut self.reactor, &self.keeper.jobs, now);
         self.desk.workers.deliver();
@@ -251,13 +249,19 @@ impl Control {
         self.shut_down_by_and_by(now);
     }
 
-    fn visit(&mut self, source: Source, now: Instant) {
-        match source {
-            Source::Stop => self.hear_stop(now),
-            Source::Mail => {}
-            Source::Door(door) => self.visit_door(door, now),
-            Source::Client(client) => self.visit_client(client),
-            Source::Admin(admin) => self.visit_admin(admin),
+    /// Visits whoever has something, in the order of coming; who is left over comes first in the next turn.
+    fn make_visits(&mut self, now: Instant) {
+        let until = now + TURN_MAX;
+        while Instant::now() < until
+            && let Some(source) = self.agenda.next()
+        {
+            match source {
+                Source::Stop => self.hear_stop(now),
+                Source::Mail => {}
+                Source::Door(door) => self.visit_door(door, now),
+                Source::Client(client) => self.visit_client(client, until),
+                Source::Admin(admin) => self.visit_admin(admin, until),
+            }
         }
     }
 

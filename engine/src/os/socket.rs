@@ -1,17 +1,11 @@
 //! Connected `SOCK_SEQPACKET` sockets that never block, and who is at their other end.
 
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::io::{Errno, retry_on_intr};
-use rustix::net::{
-    self, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, Shutdown,
-};
-
-/// Descriptors of one packet, either way.
-pub const DESCRIPTORS_MAX: usize = 4;
+use keylane_api::control::socket;
+use rustix::io::retry_on_intr;
+use rustix::net::{self, RecvFlags, Shutdown};
 
 #[expect(clippy::cast_possible_truncation, reason = "twelve octets")]
 const CREDENTIALS_BYTES: libc::socklen_t = size_of::<libc::ucred>() as libc::socklen_t;
@@ -34,9 +28,9 @@ pub struct Credentials {
 /// What a look at a socket found.
 #[derive(Debug)]
 pub enum Received {
-    /// A packet of this length, and the first descriptor beside it. Linux closes what does not fit.
+    /// A packet of this length, and the first descriptor beside it.
     Packet(usize, Option<OwnedFd>),
-    /// A packet longer than the buffer.
+    /// A packet longer than the buffer, or with too many descriptors.
     TooLong,
     /// Nothing for now.
     Nothing,
@@ -82,48 +76,31 @@ impl Socket {
     /// Takes the next packet, from a peer that is not trusted. Descriptors beside it never become the engine's: closing
     /// one may wait for whoever serves its file.
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
-        self.receive_into(buffer, RecvAncillaryBuffer::default())
+        let capacity = buffer.len();
+        match retry_on_intr(|| net::recv(&self.0, &mut *buffer, RecvFlags::DONTWAIT | RecvFlags::TRUNC)) {
+            Ok((_, length)) if length > capacity => Ok(Received::TooLong),
+            Ok((_, 0)) => Ok(Received::HungUp),
+            Ok((_, length)) => Ok(Received::Packet(length, None)),
+            Err(error) => nothing_received(error.into()),
+        }
     }
 
     /// Takes the next packet and a descriptor beside it, from a peer that is trusted.
     pub fn receive_with_descriptor(&self, buffer: &mut [u8]) -> io::Result<Received> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        self.receive_into(buffer, RecvAncillaryBuffer::new(&mut space))
-    }
-
-    fn receive_into(
-        &self,
-        buffer: &mut [u8],
-        mut ancillary: RecvAncillaryBuffer<'_>,
-    ) -> io::Result<Received> {
-        let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-        let mut slices = [IoSliceMut::new(buffer)];
-        let received = match retry_on_intr(|| net::recvmsg(&self.0, &mut slices, &mut ancillary, flags)) {
-            Ok(received) => received,
-            Err(Errno::AGAIN) => return Ok(Received::Nothing),
-            Err(Errno::CONNRESET) => return Ok(Received::HungUp),
-            Err(error) => return Err(error.into()),
-        };
-        let descriptor = ancillary.drain().find_map(first_descriptor);
-        if received.flags.contains(ReturnFlags::TRUNC) {
-            return Ok(Received::TooLong);
+        match socket::receive(&self.0, buffer) {
+            Ok(socket::Received { packet, descriptors }) => {
+                Ok(Received::Packet(packet.len(), descriptors.into_iter().next()))
+            }
+            Err(error) => nothing_received(error),
         }
-        Ok(if received.bytes == 0 { Received::HungUp } else { Received::Packet(received.bytes, descriptor) })
     }
 
-    /// Sends a packet with at most [`DESCRIPTORS_MAX`] descriptors.
+    /// Sends a packet with at most [`DESCRIPTORS_MAX`](socket::DESCRIPTORS_MAX) descriptors.
     ///
     /// # Errors
     /// `WouldBlock` while the peer's queue is full.
     pub fn send(&self, packet: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        retry_on_intr(|| net::sendmsg(&self.0, &[IoSlice::new(packet)], &mut ancillary, flags))?;
-        Ok(())
+        socket::send(&self.0, packet, descriptors)
     }
 
     /// Ends the connection for both ends; what was sent can still be read.
@@ -139,9 +116,11 @@ impl AsFd for Socket {
     }
 }
 
-fn first_descriptor(message: RecvAncillaryMessage<'_>) -> Option<OwnedFd> {
-    match message {
-        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-        _ => None,
+fn nothing_received(error: io::Error) -> io::Result<Received> {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => Ok(Received::Nothing),
+        io::ErrorKind::InvalidData => Ok(Received::TooLong),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => Ok(Received::HungUp),
+        _ => Err(error),
     }
 }

@@ -94,6 +94,13 @@ pub fn committed(change: Change) -> Committed {
 
 impl Bench {
     pub fn start(control_backend: ControlBackend, token: Directory) -> Self {
+        let (mut bench, mut control) = Self::build(control_backend, token);
+        bench.control = Some(std::thread::spawn(move || control.serve()));
+        bench
+    }
+
+    /// A control thread that does not run yet.
+    pub fn build(control_backend: ControlBackend, token: Directory) -> (Self, Control) {
         let directory = tempfile::tempdir().unwrap();
         let config = Config {
             store: directory.path().to_owned(),
@@ -113,7 +120,7 @@ impl Bench {
             inbox: Arc::clone(inbox),
             counters: Arc::new(Counters::new(number, None)),
         };
-        let mut control = Control::new(ControlParts {
+        let control = Control::new(ControlParts {
             config,
             directory: token,
             workers: (0..).zip(&workers).map(port).collect(),
@@ -126,8 +133,18 @@ impl Bench {
         })
         .unwrap();
         let stopper = control.stopper.try_clone().unwrap();
-        let control = Some(std::thread::spawn(move || control.serve()));
-        Self { directory, workers, from_workers, keeper, from_keeper, ring, archive, stopper, control }
+        let bench = Self {
+            directory,
+            workers,
+            from_workers,
+            keeper,
+            from_keeper,
+            ring,
+            archive,
+            stopper,
+            control: None,
+        };
+        (bench, control)
     }
 
     pub fn socket(&self) -> PathBuf {

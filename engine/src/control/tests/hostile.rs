@@ -175,13 +175,14 @@ fn what_breaks_protocol_ends_its_connection_and_no_other() {
         let valid = encode(&hello()).unwrap();
         let mut early = valid.clone();
         early.push(0);
+        let too_long = vec![0x7f; PACKET_BYTES_MAX + 1];
         let broken: [&[u8]; 6] = [
             b"\xff\xff\xff",
             &valid[..valid.len() - 1],
             &early,
             &encode(&open(super::bench::SHAPE)).unwrap(),
             &[0; 300],
-            &[0x7f; PACKET_BYTES_MAX + 1],
+            &too_long,
         ];
         for octets in broken {
             let bad = bench.stranger();

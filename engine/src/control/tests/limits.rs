@@ -3,19 +3,21 @@
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use keylane_api::Status;
 use keylane_api::control::{ChannelShape, Reply, Request};
 
-use super::bench::{SHAPE, hello, on_each_backend, open, resolve, until};
+use super::bench::{Bench, SHAPE, hello, on_each_backend, open, resolve, token, until};
+use crate::config::ControlBackend;
 use crate::limits::{
-    ENTRY_BYTES_MAX, PROGRAM_BYTES_MAX, RING_ENTRIES_MAX, SESSION_CHANNELS_MAX, SESSION_HANDLES_MAX,
-    SESSION_RING_BYTES_MAX, STRANGERS_MAX,
+    ENTRY_BYTES_MAX, HELLO_MAX, PROGRAM_BYTES_MAX, RING_ENTRIES_MAX, SESSION_CHANNELS_MAX,
+    SESSION_HANDLES_MAX, SESSION_RING_BYTES_MAX, STRANGERS_MAX,
 };
 use crate::messages::{FromWorker, ToWorker};
 
 /// Acts as a worker that gives up whatever it is told to.
-fn obey(bench: &super::bench::Bench) {
+fn obey(bench: &Bench) {
     for (worker, inbox) in bench.workers.iter().enumerate() {
         while let Some(message) = inbox.receive() {
             let answer = match message {
@@ -152,17 +154,46 @@ fn workers_that_are_behind_make_clients_wait_and_lose_nothing() {
 }
 
 #[test]
-fn connections_that_say_nothing_are_dropped_when_they_are_too_many() {
+fn a_crowd_that_says_nothing_does_not_keep_others_out() {
     on_each_backend(|bench| {
         let silent: Vec<_> = (0..STRANGERS_MAX + 20).map(|_| bench.stranger()).collect();
-        let mut client = bench.client();
-        for oldest in &silent[..20] {
-            assert!(oldest.try_receive().is_none());
+        bench.client().resolve("slot-1");
+        for stranger in &silent[..STRANGERS_MAX] {
+            assert!(stranger.try_receive().is_none(), "those who came first have lost their place");
         }
-        client.resolve("slot-1");
-        let mut youngest = silent.into_iter().next_back().unwrap();
-        youngest.greet();
     });
+}
+
+#[test]
+fn a_crowd_that_comes_at_once_is_let_in() {
+    on_each_backend(|bench| {
+        let crowd: Vec<_> =
+            (0..2 * STRANGERS_MAX).map(|_| bench.stranger()).inspect(|one| one.send(&hello())).collect();
+        for client in &crowd {
+            assert!(matches!(client.receive().0, Reply::Welcome { .. }));
+        }
+    });
+}
+
+#[test]
+fn a_connection_that_says_nothing_is_dropped_after_a_while() {
+    for backend in [ControlBackend::Epoll, ControlBackend::Auto] {
+        let (bench, mut control) = Bench::build(backend, token());
+        let (silent, greeting) = (bench.stranger(), bench.stranger());
+        greeting.send(&hello());
+        let now = Instant::now();
+        let mut events = Vec::new();
+        while control.desk.sessions.open_len() == 0 || control.strangers.is_empty() {
+            control.reactor.wait(Some(Duration::from_millis(1)), &mut events).unwrap();
+            control.turn(&mut events);
+        }
+        control.dismiss_strangers(now + HELLO_MAX / 2);
+        assert_eq!(control.clients.len(), 2);
+        control.dismiss_strangers(Instant::now() + HELLO_MAX);
+        assert!(silent.try_receive().is_none());
+        assert!(matches!(greeting.receive().0, Reply::Welcome { .. }));
+        assert_eq!(control.clients.len(), 1);
+    }
 }
 
 #[test]

@@ -1,11 +1,17 @@
 //! The way out.
 
+use std::io::{ErrorKind, Read};
+use std::os::unix::net::UnixStream;
+
 use keylane_api::Status;
 use keylane_api::control::{Reply, Request};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::low_level::raise;
 
 use super::bench::{Bench, Peer, SHAPE, WORKERS, on_each_backend, open, resolve, until};
 use crate::audit::Record;
-use crate::messages::{FromWorker, ToWorker};
+use crate::control::shutdown::Signals;
+use crate::messages::{FromWorker, KeeperJob, ToWorker};
 
 fn wait_for_drain(bench: &Bench) {
     for worker in 0..WORKERS {
@@ -65,6 +71,36 @@ fn records_reach_the_disk_while_nobody_asks() {
     on_each_backend(|bench| {
         (0..100).for_each(|key| record(&bench, key));
         until(|| (bench.status().audit.durable_records == 100).then_some(()));
+    });
+}
+
+#[test]
+fn signals_ask_it_to_stop_for_as_long_as_it_runs() {
+    let (mut asked, stopper) = UnixStream::pair().unwrap();
+    asked.set_nonblocking(true).unwrap();
+    let signals = Signals::register(&stopper).unwrap();
+    for signal in [SIGTERM, SIGINT] {
+        raise(signal).unwrap();
+        assert_eq!(asked.read(&mut [0; 4]).unwrap(), 1);
+    }
+    drop(signals);
+    raise(SIGTERM).unwrap();
+    assert_eq!(asked.read(&mut [0; 4]).unwrap_err().kind(), ErrorKind::WouldBlock);
+}
+
+#[test]
+fn the_next_segment_is_asked_for_before_it_is_needed() {
+    on_each_backend(|bench| {
+        let asked = until(|| {
+            // As fast as the ring takes them: half a segment is half a million records.
+            let mut reserved = 0;
+            while let Some(place) = bench.ring.reserve(&mut reserved) {
+                bench.ring.fill(&mut reserved, place, Record { time_ns: 1, ..Record::default() });
+            }
+            bench.keeper.receive()
+        });
+        assert!(matches!(asked, KeeperJob::NextSegment { first_sequence } if first_sequence > 1_000_000));
+        assert!(bench.keeper.is_empty(), "once");
     });
 }
 

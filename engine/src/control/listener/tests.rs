@@ -1,0 +1,111 @@
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use keylane_api::control::socket::connect;
+
+use super::{ListenError, Listener, PATH_BYTES_MAX, check_path};
+
+/// A directory and a path in it.
+fn place() -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s");
+    (directory, path)
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+#[test]
+fn it_has_its_mode_whatever_the_umask() {
+    let (_directory, path) = place();
+    for wanted in [0o600, 0o660, 0o666] {
+        let listener = Listener::bind(&path, wanted).unwrap();
+        assert_eq!(mode(listener.path()), wanted);
+        connect(&path).unwrap();
+        assert!(listener.accept().unwrap().is_some());
+        assert!(listener.accept().unwrap().is_none());
+    }
+    assert!(!path.exists(), "its file goes with it");
+}
+
+#[test]
+fn a_path_is_as_long_as_linux_allows() {
+    let (directory, _) = place();
+    let fill = PATH_BYTES_MAX - directory.path().as_os_str().len() - 1;
+    let longest = directory.path().join("s".repeat(fill));
+    Listener::bind(&longest, 0o600).unwrap();
+    let too_long = directory.path().join("s".repeat(fill + 1));
+    let error = Listener::bind(&too_long, 0o600).unwrap_err();
+    assert!(matches!(error, ListenError::PathTooLong { bytes: 108, .. }), "{error}");
+    let text = error.to_string();
+    for part in [too_long.to_str().unwrap(), "108 octets", "107", "choose a shorter directory"] {
+        assert!(text.contains(part), "{part:?} is missing in {text}");
+    }
+}
+
+#[test]
+fn directories_are_made_only_where_that_was_asked_for() {
+    let (directory, _) = place();
+    let path = directory.path().join("a/b/s");
+    assert!(matches!(Listener::bind(&path, 0o600), Err(ListenError::System { .. })));
+    let listener = Listener::bind_in_new_directory(&path, 0o600).unwrap();
+    assert_eq!(listener.path(), path);
+    // And none for a path that could not be used.
+    let too_long = directory.path().join("c").join("s".repeat(200));
+    assert!(Listener::bind_in_new_directory(&too_long, 0o600).is_err());
+    assert!(!directory.path().join("c").exists());
+}
+
+#[test]
+fn a_socket_at_which_nobody_answers_is_replaced() {
+    let (_directory, path) = place();
+    // Closing a listener of the standard library leaves its file.
+    drop(UnixListener::bind(&path).unwrap());
+    assert!(path.exists());
+    let listener = Listener::bind(&path, 0o600).unwrap();
+    connect(&path).unwrap();
+    assert!(listener.accept().unwrap().is_some());
+}
+
+#[test]
+fn a_socket_at_which_somebody_answers_is_left_alone() {
+    let (_directory, path) = place();
+    let first = Listener::bind(&path, 0o600).unwrap();
+    assert!(matches!(Listener::bind(&path, 0o600), Err(ListenError::InUse { .. })));
+    drop(first);
+    // Of another type.
+    let _stream = UnixListener::bind(&path).unwrap();
+    assert!(matches!(Listener::bind(&path, 0o600), Err(ListenError::InUse { .. })));
+}
+
+#[test]
+fn what_is_no_socket_is_left_alone() {
+    let (directory, path) = place();
+    fs::write(&path, "precious").unwrap();
+    assert!(matches!(Listener::bind(&path, 0o600), Err(ListenError::NotASocket { .. })));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+    let link = directory.path().join("link");
+    symlink(&path, &link).unwrap();
+    assert!(matches!(Listener::bind(&link, 0o666), Err(ListenError::NotASocket { .. })));
+    assert_ne!(mode(&path), 0o666, "a link is not followed");
+}
+
+#[test]
+fn a_file_that_took_its_place_is_not_removed() {
+    let (_directory, path) = place();
+    let first = Listener::bind(&path, 0o600).unwrap();
+    fs::remove_file(&path).unwrap();
+    let second = Listener::bind(&path, 0o600).unwrap();
+    drop(first);
+    connect(&path).unwrap();
+    assert!(second.accept().unwrap().is_some());
+}
+
+#[test]
+fn paths_of_grants_are_absolute() {
+    assert!(matches!(check_path(Path::new("s.sock")), Err(ListenError::NotAbsolute { .. })));
+    assert!(check_path(Path::new("/run/s.sock")).is_ok());
+}
