@@ -29,9 +29,14 @@ impl Arena {
     /// Maps `bytes` (rounded up to [`GUARD_BYTES`]) with the best protection that Linux grants, every page present.
     pub(super) fn map(bytes: usize) -> Result<Self, SecretMemoryError> {
         let bytes = bytes.max(1).next_multiple_of(GUARD_BYTES);
+        Self::map_file(bytes, memfd_secret(bytes))
+    }
+
+    /// Maps `file`, or locked memory if there is none.
+    fn map_file(bytes: usize, file: Result<OwnedFd, Errno>) -> Result<Self, SecretMemoryError> {
         let reservation = Reservation::new(bytes).map_err(SecretMemoryError::Map)?;
         let start = reservation.inner().map_err(SecretMemoryError::Map)?;
-        let protection = match memfd_secret(bytes) {
+        let protection = match file {
             Ok(fd) => map_secret_file(start, bytes, &fd).map(|()| Protection::MemfdSecret),
             Err(_) => map_locked(start, bytes).map(|()| Protection::Mlock),
         };
@@ -131,3 +136,6 @@ fn advise(start: NonNull<u8>, bytes: usize, advice: Advice) -> Result<(), Errno>
     // SAFETY: the range is our own, and none of the advice used here changes its contents in this process.
     unsafe { rustix::mm::madvise(start.as_ptr().cast(), bytes, advice) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -91,6 +91,18 @@ pub enum SecretMemoryError {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// More than the machine can spare.
+    #[error(
+        "secret memory of {} MiB would take more than half of this machine's memory ({} MiB at most): lower \
+         secret_memory_mib",
+        .needed >> 20, .most >> 20
+    )]
+    TooLarge {
+        /// Bytes asked for.
+        needed: usize,
+        /// Most that is accepted, in bytes.
+        most: usize,
+    },
     /// Less protection than required.
     #[error(
         "secret memory is protected by {reached} only, but {required} is required: use Linux 5.14 or newer with \
@@ -176,7 +188,12 @@ fn set_up(bytes: Option<usize>) -> Result<&'static SecretMemory, SecretMemoryErr
     if let Some(memory) = MEMORY.get() {
         return Ok(memory);
     }
-    let arena = Arena::map(bytes.unwrap_or_else(default_bytes))?;
+    let needed = bytes.unwrap_or_else(default_bytes);
+    let most = half_of_memory();
+    if needed > most {
+        return Err(SecretMemoryError::TooLarge { needed, most });
+    }
+    let arena = Arena::map(needed)?;
     // SAFETY: the arena is fresh, so its bytes are zero and nobody uses them; it is aligned, and never unmapped.
     let heap = unsafe { Heap::new(arena.start(), arena.bytes()) };
     let memory = MEMORY.get_or_init(|| SecretMemory { arena, heap, aws_lc: OnceLock::new() });
@@ -193,6 +210,13 @@ fn default_bytes() -> usize {
 fn memlock_limit() -> usize {
     let limit = rustix::process::getrlimit(Resource::Memlock).current;
     limit.map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX))
+}
+
+/// All of it is present and locked from the start, so that a slip of some digits would take the machine down.
+fn half_of_memory() -> usize {
+    let info = rustix::system::sysinfo();
+    let bytes = u128::from(info.totalram) * u128::from(info.mem_unit) / 2;
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 impl SecretMemory {

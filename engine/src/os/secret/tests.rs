@@ -1,4 +1,5 @@
 use super::*;
+use crate::os::own_process;
 
 #[test]
 fn bytes_live_in_the_arena_and_are_erased() {
@@ -47,4 +48,56 @@ fn guards_surround_the_arena() {
     assert!(access(start + bytes - 1).unwrap().starts_with("rw"));
     assert!(access(start - 1).unwrap().starts_with("---"));
     assert!(access(start + bytes).unwrap().starts_with("---"));
+}
+
+#[test]
+fn the_first_size_stays_and_requirements_are_checked() {
+    own_process::run("os::secret::tests::the_first_size_stays_and_requirements_are_checked", || {
+        let first = init(SecretOptions { bytes: Some(5 << 20), require: Some(Protection::Mlock) }).unwrap();
+        assert_eq!(first.bytes, 5 << 20);
+        assert!(first.used_bytes > 0, "aws-lc's generator is in it already");
+        let second = init(SecretOptions { bytes: Some(1 << 20), require: None }).unwrap();
+        assert_eq!(second.bytes, 5 << 20);
+        let best = init(SecretOptions { bytes: None, require: Some(Protection::MemfdSecret) });
+        match first.protection {
+            Protection::MemfdSecret => assert_eq!(best.unwrap().bytes, 5 << 20),
+            reached @ Protection::Mlock => {
+                assert_eq!(
+                    best,
+                    Err(SecretMemoryError::Protection { required: Protection::MemfdSecret, reached })
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn too_much_is_refused_and_less_may_follow() {
+    own_process::run("os::secret::tests::too_much_is_refused_and_less_may_follow", || {
+        let needed = 1 << 46;
+        let error = init(SecretOptions { bytes: Some(needed), require: None }).unwrap_err();
+        assert!(
+            matches!(error, SecretMemoryError::TooLarge { needed: asked, .. } if asked == needed),
+            "{error}"
+        );
+        assert!(error.to_string().contains("secret_memory_mib"));
+        init(SecretOptions::default()).unwrap();
+    });
+}
+
+#[test]
+fn aws_lc_in_use_before_is_an_error() {
+    own_process::run("os::secret::tests::aws_lc_in_use_before_is_an_error", || {
+        aws_lc_rs::rand::fill(&mut [0; 16]).unwrap();
+        assert_eq!(init(SecretOptions::default()), Err(SecretMemoryError::AllocatorTooLate));
+    });
+}
+
+#[test]
+fn the_default_fits_the_limit() {
+    own_process::run("os::secret::tests::the_default_fits_the_limit", || {
+        let bytes = report().unwrap().bytes;
+        assert!((BYTES_LEAST..=BYTES_WANTED).contains(&bytes));
+        assert!(bytes <= memlock_limit().max(BYTES_LEAST));
+    });
 }
