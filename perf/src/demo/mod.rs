@@ -31,8 +31,8 @@ use way::{Bench, Way};
 const CONNECTIONS: usize = 16;
 /// Rounds of every way.
 const ROUNDS: u32 = 5;
-/// Part of the measured time that every way is run beforehand.
-const WARM_UP: f64 = 0.0625;
+/// How long every way is run beforehand.
+const WARM_UP: Duration = Duration::from_millis(500);
 /// What is compared.
 const ALGORITHMS: [Algorithm; 2] = [Algorithm::Rsa2048, Algorithm::P256];
 const PLACES: [KeyPlace; 2] = [KeyPlace::InProcess, KeyPlace::Keylane];
@@ -98,12 +98,11 @@ fn start_pair(
 /// Rounds of all ways in turn, so that whatever else this machine does meets all of them.
 fn measure(pairs: &mut [[Way; PLACES.len()]], bench: &mut Bench<'_>, seconds: f64) -> Result<(), Failure> {
     let progress = progress(u64::from(ROUNDS + 1) * (ALGORITHMS.len() * PLACES.len()) as u64);
-    let warm_up = Duration::from_secs_f64(seconds * WARM_UP);
     for pair in &mut *pairs {
         let mut slower = f64::INFINITY;
         for way in &mut *pair {
             progress.set_message(format!("warming up: {way}"));
-            slower = slower.min(way.warm_up(bench, warm_up)?);
+            slower = slower.min(way.warm_up(bench, WARM_UP)?);
             progress.inc(1);
         }
         for way in pair {

@@ -115,7 +115,7 @@ fn config(setup: &Setup) -> Result<ServerConfig, rustls::Error> {
 fn provider(place: KeyPlace) -> CryptoProvider {
     match place {
         KeyPlace::InProcess => rustls::crypto::aws_lc_rs::default_provider(),
-        KeyPlace::Keylane => rustls::crypto::aws_lc_rs::default_provider(),
+        KeyPlace::Keylane => keylane_rustls::provider(),
     }
 }
 
