@@ -60,7 +60,7 @@ pub struct SecretMemory {
 pub struct Audit {
     /// Sequence number of the next record.
     pub next_sequence: u64,
-    /// Records on disk, fsynced.
+    /// Records fsynced since start.
     pub durable_records: u64,
     /// Segments kept.
     pub segments: u64,

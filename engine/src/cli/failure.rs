@@ -4,12 +4,16 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use keylane_api::Status as Code;
 use keylane_api::reference::ReferenceError;
 use serde_json::json;
 
 use super::answer;
 use crate::admin::client::ClientError;
 use crate::config::ConfigError;
+use crate::engine::EngineError;
+use crate::store::StoreError;
+use crate::unlock::UnlockError;
 
 /// Why a verb failed. Its text names the culprit and, where there is one, the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +24,15 @@ pub(super) enum Failure {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// There is nothing to open the store with.
+    #[error(transparent)]
+    Unlock(#[from] UnlockError),
+    /// No store could be made.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The engine did not start, or ended.
+    #[error(transparent)]
+    Serve(#[from] EngineError),
     /// The running engine said no, or there is none.
     #[error(transparent)]
     Engine(#[from] ClientError),
@@ -62,10 +75,21 @@ impl Failure {
 
     pub(super) fn class(&self) -> Class {
         match self {
-            Self::Usage(_) | Self::Config(_) => Class::Usage,
+            Self::Usage(_) | Self::Config(_) | Self::Unlock(_) | Self::Serve(EngineError::Config(_)) => {
+                Class::Usage
+            }
             Self::Engine(ClientError::NotRunning { .. }) => Class::NoEngine,
             Self::Engine(ClientError::Refused { .. }) => Class::Refused,
-            Self::Engine(_) | Self::Reference(_) | Self::Status(_) | Self::Io { .. } => Class::Failed,
+            Self::Store(error) | Self::Serve(EngineError::Store(error)) => of_store(error),
+            _ => Class::Failed,
+        }
+    }
+
+    /// The status of the engine's refusal, for programs.
+    fn status(&self) -> Option<Code> {
+        match self {
+            Self::Engine(ClientError::Refused { status, .. }) => Some(*status),
+            _ => None,
         }
     }
 
@@ -86,10 +110,19 @@ impl Failure {
             Class::NoEngine => "no_engine",
             Class::Refused => "refused",
         };
-        let status = match self {
-            Self::Engine(ClientError::Refused { status, .. }) => Some(format!("{status:?}")),
-            _ => None,
-        };
+        let status = self.status().map(|status| format!("{status:?}"));
         json!({ "error": { "class": class, "status": status, "message": self.to_string() } })
+    }
+}
+
+/// What the store protects is refused; the rest failed.
+fn of_store(error: &StoreError) -> Class {
+    match error {
+        StoreError::Exists { .. }
+        | StoreError::InUse { .. }
+        | StoreError::WrongSecret { .. }
+        | StoreError::NoSuchMethod { .. }
+        | StoreError::RolledBack { .. } => Class::Refused,
+        _ => Class::Failed,
     }
 }

@@ -184,15 +184,16 @@ fn import(new: &NewKey, file: &Path, place: &StorePlace) -> Result<Answer, Failu
 }
 
 fn made(verb: &str, key: &KeyView) -> Answer {
-    let KeyView { label, slot_name, algorithm, allow, .. } = key;
+    let KeyView { label, slot_name, algorithm, .. } = key;
     let name = algorithm.name();
-    Answer::new(format!("{verb} {name} key {label} in slot {slot_name}, for {allow}"), json(key))
+    let allows = allows(key);
+    Answer::new(format!("{verb} {name} key {label} in slot {slot_name}, for {allows}"), json(key))
 }
 
 fn listing(keys: &[KeyView]) -> Answer {
     let row = |key: &KeyView| {
         let (slot, label) = (key.slot_name.clone(), key.label.clone());
-        [key.key.0.to_string(), slot, label, key.algorithm.name().to_owned(), key.allow.clone()]
+        [key.key.0.to_string(), slot, label, key.algorithm.name().to_owned(), allows(key)]
     };
     let text = table(["KEY", "SLOT", "LABEL", "ALGORITHM", "ALLOWS"], keys.iter().map(row));
     Answer::new(text, keys.iter().map(json).collect())
@@ -205,7 +206,7 @@ fn details(key: &KeyView) -> String {
         ("slot", key.slot_name.clone()),
         ("label", key.label.clone()),
         ("algorithm", key.algorithm.name().to_owned()),
-        ("allows", key.allow.clone()),
+        ("allows", allows(key)),
         ("schemes", schemes.join(", ")),
     ]);
     format!("{facts}{}", public_pem(key))
@@ -220,9 +221,23 @@ fn json(key: &KeyView) -> Value {
         "label": key.label,
         "algorithm": key.algorithm.name(),
         "allow": key.allow,
+        "general_signer": is_general_signer(key),
         "schemes": schemes,
         "public_key": public_pem(key),
     })
+}
+
+/// What must be said wherever such a key is shown.
+const GENERAL_SIGNER: &str = " (a general signer: whoever is granted the slot can have anything signed)";
+
+/// Whether the key signs digests that the engine did not make.
+fn is_general_signer(key: &KeyView) -> bool {
+    key.allow.split(',').any(|each| each == "raw-digest")
+}
+
+fn allows(key: &KeyView) -> String {
+    let warning = if is_general_signer(key) { GENERAL_SIGNER } else { "" };
+    format!("{}{warning}", key.allow)
 }
 
 /// The public half as PEM (RFC 7468 §13).

@@ -12,14 +12,24 @@ mod answer;
 mod doctor;
 mod failure;
 mod grant;
+mod init;
 mod key;
 mod place;
+mod prompt;
+mod serve;
 mod slot;
 mod status;
 mod table;
+mod unlocking;
 
+use crate::config::Config;
+use crate::engine::{self, EngineError};
+use crate::os::stack::on_secret_stack;
 use answer::Answer;
 use failure::Failure;
+
+/// Stack of what handles secrets, in octets: the database and key derivation need most of it.
+const STACK_BYTES: usize = 512 * 1024;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -45,6 +55,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Init(init::Init),
+    Serve(serve::Serve),
     /// Slots: the tenants of a token.
     #[command(subcommand)]
     Slot(slot::Slot),
@@ -71,12 +83,20 @@ pub fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<Answer, Failure> {
     match &cli.verb {
+        Verb::Init(init) => init.run(),
+        Verb::Serve(serve) => serve.run(),
         Verb::Slot(slot) => slot.run(),
         Verb::Grant(grant) => grant.run(),
         Verb::Key(key) => key.run(),
         Verb::Status(status) => status.run(cli.json),
         Verb::Doctor(doctor) => doctor.run(),
     }
+}
+
+/// Does what handles secrets: in a process without core dumps, on a stack in secret memory.
+fn secretly<T>(config: &Config, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    engine::protect(config)?;
+    on_secret_stack(STACK_BYTES, work).map_err(EngineError::from)?
 }
 
 fn log_to_stderr() {

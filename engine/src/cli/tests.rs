@@ -49,3 +49,11 @@ fn a_status_has_one_form() {
     assert_eq!(refused("keylane status --format prometheus --json"), ErrorKind::ArgumentConflict);
     assert_eq!(refused("keylane status --format prometheus --watch"), ErrorKind::ArgumentConflict);
 }
+
+#[test]
+fn one_secret_opens_a_store_and_none_is_an_argument() {
+    parse("keylane serve --key-file /k").unwrap();
+    parse("keylane init --passphrase-file /p --store /s").unwrap();
+    assert_eq!(refused("keylane serve --key-file /k --credential kek"), ErrorKind::ArgumentConflict);
+    assert_eq!(refused("keylane serve --passphrase secret"), ErrorKind::UnknownArgument);
+}

@@ -35,7 +35,7 @@ pub(super) fn engine(status: &Status) -> [(&'static str, String); 7] {
             let (next, durable, segments) = (audit.next_sequence, audit.durable_records, audit.segments);
             let refused = audit.refused_full;
             format!(
-                "next record {next}, {durable} durable, {segments} segments, {refused} requests refused as full"
+                "next record {next}, {durable} durable since start, {segments} segments, {refused} requests refused as full"
             )
         }),
     ]

@@ -80,7 +80,7 @@ fn draw_workers(frame: &mut Frame<'_>, area: Rect, status: &Status, rates: &[Rat
         "core",
         "channels",
         "requests/s",
-        "signatures/s",
+        "signed/s",
         "fill",
         "refused/s",
         "wakes/s",
