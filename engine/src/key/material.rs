@@ -164,6 +164,9 @@ impl Material {
     }
 
     /// The public half, DER `SubjectPublicKeyInfo` (RFC 5280 §4.1.2.7).
+    ///
+    /// # Panics
+    /// Never: what is encoded is far below the limits of DER.
     pub fn public_spki(&self) -> Vec<u8> {
         let encoded = match self.algorithm {
             Algorithm::P256 => spki(EC, Some((&P256).into()), self.part(Part::Point)),

@@ -17,6 +17,9 @@ mod refusal;
 mod rsa;
 mod weak;
 
+#[cfg(test)]
+mod tests;
+
 pub use generate::{KeyError, generate};
 pub use import::import;
 pub use material::{Material, Part};

@@ -202,6 +202,6 @@ mod tests {
         assert!(unsafe { BigNum::export(number(0x0102).as_ptr(), &mut out) });
         assert_eq!(out, [0, 0, 1, 2]);
         // SAFETY: a valid number.
-        assert!(!unsafe { BigNum::export(number(0x0102_0304_05).as_ptr(), &mut out) });
+        assert!(!unsafe { BigNum::export(number(0x0001_0203_0405).as_ptr(), &mut out) });
     }
 }

@@ -6,9 +6,10 @@ use super::bignum::NoRoom;
 
 /// Fills `out`, at most 8,160 octets, from `secret`, `salt` and `info`.
 pub fn hkdf_sha256(secret: &[u8], salt: &[u8], info: &[u8], out: &mut [u8]) -> Result<(), NoRoom> {
-    // SAFETY: every pointer comes with the length of its slice; the digest is a constant of the library.
+    // SAFETY: a constant of the library.
+    let digest = unsafe { sys::EVP_sha256() };
+    // SAFETY: every pointer comes with the length of its slice.
     let derived = unsafe {
-        let digest = sys::EVP_sha256();
         sys::HKDF(
             out.as_mut_ptr(),
             out.len(),

@@ -209,6 +209,12 @@ impl Contents {
         self.fingerprints.get(&id)
     }
 
+    /// Every row but the state.
+    #[cfg(test)]
+    pub(super) fn row_ids(&self) -> impl Iterator<Item = RowId> {
+        self.fingerprints.keys().copied()
+    }
+
     pub(super) fn slots(&self) -> impl Iterator<Item = &SlotRow> {
         self.slots.values().map(|slot| &slot.row)
     }

@@ -67,7 +67,7 @@ impl Store {
         let draft = place.draft()?;
         let rows = found::rows(&place.database(), unlock)?;
         let made = Database::create(&draft).and_then(|database| database.apply(&rows));
-        made.and_then(|()| place.publish(&draft)).inspect_err(|_| place.discard(&draft))
+        made.and_then(|()| place.publish(&draft)).inspect_err(|_| place.discard())
     }
 
     /// Opens the store in `dir`, takes its lock, and authenticates every row.

@@ -16,7 +16,7 @@ const LOCK: &str = "engine.lock";
 /// A store's directory, locked against other engines as long as this lives.
 pub(super) struct Place {
     dir: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl Place {
@@ -62,7 +62,7 @@ impl Place {
         }
         // Only for the message above: a full disk must not keep an engine from starting.
         let _ = lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id()));
-        Ok(Self { dir: dir.to_owned(), _lock: lock })
+        Ok(Self { dir: dir.to_owned(), lock })
     }
 
     /// Path of the database.
@@ -89,9 +89,16 @@ impl Place {
         publish().map_err(|cause| failed(&self.database(), cause))
     }
 
-    /// Removes what a failure left; what cannot be removed is removed by the next attempt.
-    pub(super) fn discard(&self, draft: &Path) {
-        let _ = fs::remove_file(draft);
+    /// Removes what a failure left; what cannot be removed now is removed by the next attempt.
+    pub(super) fn discard(&self) {
+        let _ = fs::remove_file(self.dir.join(DRAFT));
+    }
+}
+
+impl Drop for Place {
+    /// Unlocks by name: closing alone leaves the lock to a child that was forked and has not called exec yet.
+    fn drop(&mut self) {
+        let _ = self.lock.unlock();
     }
 }
 

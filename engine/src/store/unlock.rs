@@ -62,18 +62,18 @@ impl Method {
         match (self, unlock) {
             (Self::KeyFile, UnlockWith::KeyFile(key)) => Ok(Some(key.try_clone()?)),
             (Self::Passphrase(cost), UnlockWith::Passphrase(passphrase)) => {
-                cost.derive(passphrase).map(Some).map_err(|cause| failed(cause, cost, path))
+                cost.derive(passphrase).map(Some).map_err(|cause| failed(&cause, cost, path))
             }
             _ => Ok(None),
         }
     }
 }
 
-fn failed(cause: CostError, &Cost { memory_kib, passes, .. }: &Cost, path: &Path) -> StoreError {
+fn failed(cause: &CostError, &Cost { memory_kib, passes, .. }: &Cost, path: &Path) -> StoreError {
     match cause {
         CostError::Bounds => StoreError::PassphraseCost { path: path.to_owned(), memory_kib, passes },
         CostError::OrdinaryMemory => StoreError::PassphraseMemory { memory_kib },
-        CostError::Memory(cause) => cause.into(),
+        CostError::Memory(cause) => (*cause).into(),
     }
 }
 

@@ -1,13 +1,11 @@
 //! Damage: single bits of the database file flip while no engine runs.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::os::unix::fs::FileExt;
+use std::{fmt, fs};
 
-use super::{Place, Store, answers, in_full};
+use super::{Place, RowId, Store, answers, in_full};
 
-/// Flips in pages that were never used.
-const FLIPS_FREE: usize = 100;
 /// What redb counts space in.
 const PAGE: usize = 4096;
 
@@ -18,19 +16,18 @@ fn everything(store: &Store) -> impl PartialEq + use<> {
 #[test]
 fn no_flipped_bit_changes_an_answer_unnoticed() {
     let place = Place::furnished();
-    let (epoch, expected) = {
+    let (epoch, expected, rows) = {
         let store = place.open();
-        (store.epoch(), everything(&store))
+        let rows: Vec<RowId> = store.contents.row_ids().collect();
+        (store.epoch(), everything(&store), rows)
     };
+    let rows: Vec<Vec<u8>> = rows.into_iter().map(|row| place.read(row)).collect();
     let pristine = fs::read(place.file()).unwrap();
-    let (used, free): (Vec<usize>, Vec<usize>) = (0..pristine.len() / PAGE)
-        .partition(|page| pristine[page * PAGE..(page + 1) * PAGE].iter().any(|&octet| octet != 0));
-    let used: Vec<usize> =
-        used.iter().flat_map(|page| page * PAGE..(page + 1) * PAGE).filter(|&at| pristine[at] != 0).collect();
-    let targets = sample(&used, flips_used()).chain(sample(&free, FLIPS_FREE).map(|page| page * PAGE));
+    let targets = Targets::of(&pristine, &rows);
+    println!("{} octets: {targets:?}", pristine.len());
 
     let mut outcomes = BTreeMap::new();
-    for (number, at) in targets.enumerate() {
+    for (number, at) in targets.chosen().enumerate() {
         fs::write(place.file(), &pristine).unwrap();
         let file = fs::File::options().write(true).open(place.file()).unwrap();
         let flipped = pristine[at] ^ (1 << (number % 8));
@@ -50,7 +47,7 @@ fn no_flipped_bit_changes_an_answer_unnoticed() {
         };
         *outcomes.entry(outcome).or_insert(0) += 1;
     }
-    println!("{} octets, {} not zero; flips: {outcomes:#?}", pristine.len(), used.len());
+    println!("flips: {outcomes:#?}");
     assert!(outcomes.keys().any(|outcome| outcome.contains("Row")), "no flip hit a row");
 }
 
@@ -60,9 +57,42 @@ fn kind(cause: &super::StoreError) -> String {
     text.split(|char: char| !char.is_alphanumeric()).next().unwrap_or_default().to_owned()
 }
 
-/// Flips in octets that hold something.
-fn flips_used() -> usize {
-    if in_full() { usize::MAX } else { 1_000 }
+/// Octets of a file by what is there.
+struct Targets {
+    /// The header, and pages with a current row.
+    live: Vec<usize>,
+    /// What else is not zero: older pages, redb's book-keeping.
+    stale: Vec<usize>,
+    /// One octet of each page that is zero.
+    free: Vec<usize>,
+}
+
+impl Targets {
+    fn of(file: &[u8], rows: &[Vec<u8>]) -> Self {
+        let mut targets = Self { live: Vec::new(), stale: Vec::new(), free: Vec::new() };
+        for (number, page) in file.chunks(PAGE).enumerate() {
+            let holds = |row: &Vec<u8>| page.windows(row.len()).any(|window| window == row);
+            let octets = (number * PAGE..).zip(page).filter(|(_, octet)| **octet != 0).map(|(at, _)| at);
+            match () {
+                () if number == 0 || rows.iter().any(holds) => targets.live.extend(octets),
+                () if page.iter().any(|&octet| octet != 0) => targets.stale.extend(octets),
+                () => targets.free.push(number * PAGE),
+            }
+        }
+        targets
+    }
+
+    /// Those that are flipped in this run.
+    fn chosen(&self) -> impl Iterator<Item = usize> {
+        let [live, stale, free] = if in_full() { [usize::MAX; 3] } else { [800, 200, 50] };
+        sample(&self.live, live).chain(sample(&self.stale, stale)).chain(sample(&self.free, free))
+    }
+}
+
+impl fmt::Debug for Targets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} live, {} stale, {} free pages", self.live.len(), self.stale.len(), self.free.len())
+    }
 }
 
 /// About `count` of `all`, evenly spread, from a random first.

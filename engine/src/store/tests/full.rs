@@ -17,7 +17,7 @@ fn fill(dir: &Path, make_room: impl FnOnce()) {
     let mut store = open().unwrap();
     let slot = store.create_slot("a").unwrap().slot;
     let material = key::generate(Algorithm::Rsa2048).unwrap();
-    let mut put = |store: &mut Store, number: usize| {
+    let put = |store: &mut Store, number: usize| {
         store.put_key(slot, &format!("key {number}"), Policy::DEFAULT, &material)
     };
     let mut kept = 0;
@@ -83,7 +83,7 @@ fn limited() {
     let Some(dir) = victims_store() else { return };
     let hard = rustix::process::getrlimit(Resource::Fsize).maximum;
     let limit = |bytes| {
-        rustix::process::setrlimit(Resource::Fsize, Rlimit { current: bytes, maximum: hard }).unwrap()
+        rustix::process::setrlimit(Resource::Fsize, Rlimit { current: bytes, maximum: hard }).unwrap();
     };
     limit(Some(FILE_BYTES));
     fill(&dir, || limit(hard));

@@ -11,12 +11,12 @@ use std::path::PathBuf;
 
 use keylane_api::Algorithm;
 use keylane_api::control::{KeyId, SlotId};
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, ReadableDatabase, TableDefinition};
 use tempfile::TempDir;
 
 use super::{KeyRow, RowId, Store, StoreError, UnlockWith};
 use crate::admin::{GrantId, Who};
-use crate::key::{self, Material};
+use crate::key::{self, Material, Part};
 use crate::os::secret::SecretBytes;
 use crate::policy::Policy;
 
@@ -244,7 +244,6 @@ fn the_file_holds_no_secret_in_clear() {
     let contains = |needle: &[u8]| file.windows(needle.len()).any(|window| window == needle);
     assert!(contains(&row.public), "the control: public halves are in clear");
     assert!(!contains(&KEY));
-    use key::Part;
     for part in [Part::PrivateExponent, Part::Prime1, Part::Prime2, Part::Exponent1, Part::Exponent2] {
         for piece in material.part(part).chunks_exact(16) {
             assert!(!contains(piece), "{part:?}");

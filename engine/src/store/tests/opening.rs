@@ -120,7 +120,7 @@ fn a_directory_of_somebody_else_is_refused() {
 #[test]
 fn what_is_no_store_is_called_so() {
     let place = Place::new();
-    for content in [&b""[..], b"hello", &[0; 8192], &[0xff; 1 << 20]] {
+    for content in [&b""[..], b"hello", &[0; 8192], &vec![0xff; 1 << 20]] {
         fs::write(place.file(), content).unwrap();
         let refused = place.refusal();
         let named = matches!(refused, StoreError::Corrupted { .. } | StoreError::Foreign { .. });
