@@ -6,6 +6,7 @@ use clap::Parser;
 
 use crate::child::ChildOptions;
 use crate::demo::DemoOptions;
+use crate::ring::RingOptions;
 
 /// Measures Keylane against what it replaces, side by side on this machine.
 #[derive(Debug, Parser)]
@@ -21,6 +22,8 @@ pub struct Arguments {
 pub enum Verb {
     /// Serve TLS with the key in the server and with the key in Keylane, and compare them
     Demo(DemoOptions),
+    /// Exchange 64 octets with another process over Keylane's rings and over a Unix socket, and compare them
+    Ring(RingOptions),
     /// A part of a measurement that runs in its own process; keylane-perf starts it itself
     #[command(hide = true)]
     Child(ChildOptions),
@@ -54,6 +57,7 @@ mod tests {
     fn json(line: &str) -> bool {
         match Arguments::try_parse_from(cleaned(line)).unwrap().verb {
             Verb::Demo(options) => options.json,
+            Verb::Ring(options) => options.json,
             Verb::Child(_) => panic!("{line} is no child"),
         }
     }

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
-use crate::{demo, tls};
+use crate::{demo, ring, tls};
 
 /// Longest silence of a child that has nothing to compute.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -38,6 +38,8 @@ pub enum Role {
     Server,
     /// The clients of TLS servers.
     Clients,
+    /// The other end of the rings.
+    Ring,
 }
 
 impl Role {
@@ -46,6 +48,7 @@ impl Role {
             Self::Engine => "engine",
             Self::Server => "server",
             Self::Clients => "clients",
+            Self::Ring => "ring",
         }
     }
 }
@@ -61,6 +64,7 @@ pub fn run(options: &ChildOptions) -> Result<(), Failure> {
         Role::Engine => demo::engine::run(),
         Role::Server => tls::server::run(),
         Role::Clients => tls::clients::run(),
+        Role::Ring => ring::run_peer(),
     }
 }
 

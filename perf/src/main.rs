@@ -3,7 +3,7 @@
 //! A figure is worth something beside another one that was measured in the same run, in turns, on the same machine;
 //! so every verb measures both sides itself, and its report says on what and how much the rounds differed.
 //!
-//! Reading order: [`arguments`]; [`demo`], the verb; [`tls`], the load; [`report`] with its [`figures`] and
+//! Reading order: [`arguments`]; [`demo`] and its load, [`tls`]; [`mod@ring`]; [`report`] with its [`figures`] and
 //! [`environment`]; then what carries them: [`child`] processes, [`interrupt`], [`latency`], [`processor_time`].
 #![forbid(unsafe_code)]
 
@@ -17,6 +17,7 @@ mod interrupt;
 mod latency;
 mod processor_time;
 mod report;
+mod ring;
 mod table;
 mod tls;
 
@@ -26,11 +27,12 @@ use std::process::ExitCode;
 use arguments::{Arguments, Verb};
 use failure::Failure;
 use interrupt::Interrupt;
-use report::Report;
+use report::Printed;
 
 fn main() -> ExitCode {
     let done = match Arguments::read().verb {
         Verb::Demo(options) => report(options.json, |interrupt| demo::run(options, interrupt)),
+        Verb::Ring(options) => report(options.json, |interrupt| ring::run(options, interrupt)),
         Verb::Child(options) => child::run(&options),
     };
     match done {
@@ -43,7 +45,10 @@ fn main() -> ExitCode {
 }
 
 /// Measures, and prints what was measured.
-fn report(json: bool, measure: impl FnOnce(&Interrupt) -> Result<Report, Failure>) -> Result<(), Failure> {
+fn report<P: Printed>(
+    json: bool,
+    measure: impl FnOnce(&Interrupt) -> Result<P, Failure>,
+) -> Result<(), Failure> {
     let interrupt = Interrupt::install().map_err(Failure::system("take signals over"))?;
     let report = measure(&interrupt)?;
     let text = if json { report.json().map_err(io::Error::from) } else { Ok(report.to_string()) };

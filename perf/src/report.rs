@@ -9,6 +9,12 @@ use crate::environment::Environment;
 use crate::figures::{Figures, Ratio};
 use crate::table;
 
+/// What a verb prints: for people by [`Display`](fmt::Display), for programs as JSON.
+pub trait Printed: fmt::Display {
+    /// One line of JSON.
+    fn json(&self) -> Result<String, serde_json::Error>;
+}
+
 /// The result of a verb.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
@@ -93,9 +99,9 @@ impl Serialize for Op {
     }
 }
 
-impl Report {
-    /// The report as one line of JSON, without what does not apply.
-    pub fn json(&self) -> Result<String, serde_json::Error> {
+impl Printed for Report {
+    /// Without what does not apply.
+    fn json(&self) -> Result<String, serde_json::Error> {
         let mut value = serde_json::to_value(self)?;
         drop_absent(&mut value);
         serde_json::to_string(&value)

@@ -68,7 +68,7 @@ fn factor(value: f64) -> String {
 }
 
 /// Whole numbers with a comma for every thousand; one decimal below 100.
-fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     if value < 100.0 {
         let text = format!("{value:.1}");
         return text.strip_suffix(".0").map_or(text.clone(), str::to_owned);
