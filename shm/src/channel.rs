@@ -107,8 +107,8 @@ impl ClientChannel {
 
     /// Whether the worker that owns the channel now must be rung. To be called after every publication.
     pub fn owner_sleeps(&self, flags: &ClientFlags) -> bool {
-        // SYNC: channel-owner (tail, then owner) and worker-sleep (tail, then sleep word). Pairs with
-        // `EngineChannel::own` and `EngineFlags::announce_sleep`.
+        // SYNC: channel-owner (tail, then owner). Pairs with `EngineChannel::own`.
+        // SYNC: worker-sleep (tail, then sleep word). Pairs with `EngineFlags::announce_sleep`.
         fence(Ordering::SeqCst);
         let owner = self.engine.line(OWNER).load();
         flags.shows_asleep(owner as usize)
