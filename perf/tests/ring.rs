@@ -20,7 +20,8 @@ fn ring(arguments: &[&str]) -> String {
 #[test]
 fn json_has_every_way_and_their_ratio() {
     let printed: Value = serde_json::from_str(&ring(&["--json"])).unwrap();
-    let figure = |path: &str| printed.pointer(path).and_then(Value::as_f64).unwrap_or_else(|| panic!("{path}"));
+    let figure =
+        |path: &str| printed.pointer(path).and_then(Value::as_f64).unwrap_or_else(|| panic!("{path}"));
     for way in ["ring", "ring_parking", "unix_socket", "unix_socket_spinning"] {
         let p50 = figure(&format!("/{way}/round_trip_ns/p50"));
         assert!(p50 > 0.0 && p50 <= figure(&format!("/{way}/round_trip_ns/p99")), "{way}");

@@ -1,4 +1,5 @@
 //! The command line on a running engine: every verb, and every mistake with its exit code and its remedy.
+#![allow(clippy::expect_used, clippy::panic, reason = "tests say what must hold by failing")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,5 @@
 //! Sudden death: of the engine under load, of its clients, and of the engine in the middle of a commit.
+#![allow(clippy::expect_used, clippy::panic, reason = "tests say what must hold by failing")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

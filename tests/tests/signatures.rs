@@ -1,4 +1,5 @@
 //! Every algorithm and scheme through the real engine, verified by aws-lc; and what a key's policy refuses.
+#![allow(clippy::expect_used, clippy::panic, reason = "tests say what must hold by failing")]
 
 use std::time::{Duration, Instant};
 

@@ -135,10 +135,12 @@ fn every_rsa_scheme_is_signed() {
     ];
     let site = Site::new(&token, &engine, Algorithm::Rsa2048);
     let server = Server::start(&token, &site);
-    for (version, kind, schemes) in [("1.2", "RSA", pkcs1), ("1.2", "RSA-PSS", pss), ("1.3", "RSA-PSS", pss)] {
+    for (version, kind, schemes) in [("1.2", "RSA", pkcs1), ("1.2", "RSA-PSS", pss), ("1.3", "RSA-PSS", pss)]
+    {
         for (scheme, digest) in schemes {
             let session = stdout(&server.openssl(&site, version, &["-sigalgs", scheme]));
-            for line in [format!("Peer signature type: {kind}\n"), format!("Peer signing digest: {digest}\n")] {
+            for line in [format!("Peer signature type: {kind}\n"), format!("Peer signing digest: {digest}\n")]
+            {
                 assert!(session.contains(&line), "{scheme}, TLS {version}: {session}");
             }
         }
@@ -151,7 +153,8 @@ fn every_group_of_tls_1_2_is_signed() {
     let engine = token.serve_granted(&Options::default());
     let site = Site::new(&token, &engine, Algorithm::P256);
     let server = Server::start(&token, &site);
-    for (group, shown) in [("P-256", "ECDH, prime256v1"), ("P-384", "ECDH, secp384r1"), ("X25519", "X25519")] {
+    for (group, shown) in [("P-256", "ECDH, prime256v1"), ("P-384", "ECDH, secp384r1"), ("X25519", "X25519")]
+    {
         let session = stdout(&server.openssl(&site, "1.2", &["-groups", group]));
         assert!(session.contains(&format!("Server Temp Key: {shown}")), "{group}: {session}");
     }
@@ -220,7 +223,8 @@ fn only_a_server_signs_with_a_default_key() {
     for message in [client.as_slice(), b"a document", &[], &server[1..]] {
         let error = signer.sign(message).unwrap_err();
         let cause = cause(&error);
-        let refused = matches!(cause, keylane_api::Error::Refused { status: Status::NotTlsServerMessage, .. });
+        let refused =
+            matches!(cause, keylane_api::Error::Refused { status: Status::NotTlsServerMessage, .. });
         assert!(refused && cause.retry() == Retry::Never, "{cause}");
     }
 }
