@@ -8,8 +8,8 @@ use std::time::Duration;
 pub const WORKERS_MAX: usize = 64;
 /// Sessions at once.
 pub const SESSIONS_MAX: usize = 4_096;
-/// Channels of one session.
-pub const SESSION_CHANNELS_MAX: usize = 256;
+/// Channels of one session: one for each of the 512 threads on which tokio lets a process block, and as many again.
+pub const SESSION_CHANNELS_MAX: usize = 1_024;
 /// Channels at once, over all workers.
 pub const CHANNELS_MAX: usize = 16_384;
 /// Key handles of one session.

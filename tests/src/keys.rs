@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyUsagePurpose, PublicKeyData,
+    BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyUsagePurpose, PublicKeyData,
     RsaKeySize,
 };
 
@@ -96,6 +96,8 @@ impl Authority {
     pub fn new() -> Self {
         let key = rcgen::KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        // Another name than the certificates' own, or clients take those for self-signed.
+        params.distinguished_name.push(DnType::CommonName, "Keylane test authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let certificate = params.self_signed(&key).expect("a certificate");
