@@ -17,7 +17,7 @@ use crate::limits::{AUDIT_RING_RECORDS, KEEPER_INBOX, WORKER_INBOX};
 use crate::mailbox::Mailbox;
 use crate::messages::{FromWorker, KeeperDone, KeeperJob, ToWorker};
 use crate::os::process;
-use crate::os::secret::{self, SecretMemoryError, SecretOptions};
+use crate::os::secret::{self, SecretMemoryError};
 use crate::pipeline::Pipeline;
 use crate::pipeline::audit::Auditor;
 use crate::pipeline::lookup::Lookup;
@@ -70,8 +70,7 @@ pub enum EngineError {
 /// Protects the process and its memory. To be called before anything secret is read.
 pub fn protect(config: &Config) -> Result<(), EngineError> {
     process::harden().map_err(system("switch core dumps off"))?;
-    let bytes = config.secret_memory_mib.map(|mib| mib.saturating_mul(1024 * 1024));
-    secret::init(SecretOptions { bytes, require: config.require_protection })?;
+    secret::init(config.secret_options())?;
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 //! A figure is worth something beside another one that was measured in the same run, in turns, on the same machine;
 //! so every verb measures both sides itself, and its report says on what and how much the rounds differed.
 //!
-//! Reading order: [`arguments`]; [`demo`] and its load, [`tls`]; [`mod@ring`]; [`report`] with its [`figures`] and
+//! Reading order: [`arguments`]; [`demo`] and its load, [`tls`]; [`mod@ring`]; [`mod@report`] with its [`figures`] and
 //! [`environment`]; then what carries them: [`child`] processes, [`interrupt`], [`latency`], [`processor_time`].
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! The command line: one file per family of verbs, each of which turns arguments into an [`Answer`] or a [`Failure`].
+//! The command line: one file per family of verbs, each of which turns arguments into an `Answer` or a `Failure`.
 //!
 //! `init`, `serve` and `doctor` touch the store themselves; every other verb asks the running engine. Answers go to
 //! stdout, everything else to stderr, so that `--json` output can be piped.
