@@ -54,12 +54,11 @@ pub const RSA_SLICE_MAX: usize = 8;
 /// Octets of one `Random` request.
 pub const RANDOM_BYTES_MAX: usize = 512;
 
-/// Audit records of one worker that wait for the disk: what a crash can lose. 4 MiB, and enough for 650,000 operations
-/// a second at the flush interval.
+/// Audit records of one worker that wait for the disk: what a crash can lose. 4 MiB.
 pub const AUDIT_RING_RECORDS: usize = 65_536;
-/// How long a record may wait before the control thread starts to write it: ten writes a second make ten system calls,
-/// whatever the load.
-pub const AUDIT_FLUSH_INTERVAL: Duration = Duration::from_millis(100);
+/// How long a record may wait before the control thread starts to write it. It is written earlier when a ring is half
+/// full; a write costs several system calls, which a busy engine must not make for every few operations.
+pub const AUDIT_FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Messages to one worker that wait.
 pub const WORKER_INBOX: usize = 4_096;

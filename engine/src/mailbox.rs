@@ -38,7 +38,8 @@ impl<T> Mailbox<T> {
         self.queue.is_empty()
     }
 
-    fn ring(&self) {
+    /// Wakes the receiver, with or without a message.
+    pub fn ring(&self) {
         // Only a full counter can refuse the write, and a full counter wakes as well.
         let _ = self.bell.ring();
     }

@@ -123,6 +123,10 @@ impl Worker {
         progress |= self.take_in();
         progress |= self.pipeline.run_slice(&mut self.seats);
         self.pipeline.ring_clients(&mut self.seats);
+        if self.pipeline.audit_presses() {
+            self.ports.control.ring();
+            self.counters.syscalls.add(1);
+        }
         self.report_broken();
         self.report_drained();
         self.send_unsent();

@@ -14,21 +14,34 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The slot that every test token has.
 pub const SLOT: &str = "web";
 
-/// A token in a temporary directory, opened by a key file.
+/// A token in a temporary directory, opened by a key file or a passphrase.
 pub struct Token {
     directory: tempfile::TempDir,
+    unlock: &'static str,
 }
 
 impl Token {
-    /// Makes a token with `keylane init`.
-    ///
-    /// # Panics
-    /// When it cannot.
+    /// Makes a token with `keylane init`, opened by a key file.
     pub fn new() -> Self {
+        let token = Self::unmade("--key-file");
+        token.make()
+    }
+
+    /// Makes a token that a passphrase opens.
+    pub fn with_passphrase(passphrase: &str) -> Self {
+        let token = Self::unmade("--passphrase-file");
+        crate::keys::write_secret(&token.passphrase_file(), passphrase);
+        token.make()
+    }
+
+    fn unmade(unlock: &'static str) -> Self {
         let directory = tempfile::Builder::new().prefix("kl").tempdir().expect("a temporary directory");
-        let token = Self { directory };
-        run(&mut token.keylane(&["init", "--key-file", path(&token.key_file())]));
-        token
+        Self { directory, unlock }
+    }
+
+    fn make(self) -> Self {
+        run(&mut self.keylane(&["init", self.unlock, path(&self.key_file())]));
+        self
     }
 
     /// Where everything of this token lies.
@@ -41,9 +54,14 @@ impl Token {
         self.directory().join("store")
     }
 
-    /// What opens the store.
+    /// What opens the store, a key file or a passphrase file.
     pub fn key_file(&self) -> PathBuf {
         self.directory().join("kek")
+    }
+
+    /// The same, where it is a passphrase.
+    pub fn passphrase_file(&self) -> PathBuf {
+        self.key_file()
     }
 
     /// The client socket of its engine.
@@ -63,7 +81,7 @@ impl Token {
 
     /// Starts an engine and waits until it is ready.
     pub fn serve(&self, options: &Options) -> Engine<'_> {
-        let mut command = self.keylane(&["serve", "--key-file", path(&self.key_file())]);
+        let mut command = self.keylane(&["serve", self.unlock, path(&self.key_file())]);
         command.args(&options.arguments).stdin(Stdio::null()).stdout(Stdio::null());
         for (name, value) in &options.environment {
             command.env(name, value);

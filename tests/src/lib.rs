@@ -13,6 +13,7 @@
 pub mod engine;
 pub mod keys;
 pub mod process;
+pub mod scan;
 pub mod signing;
 
 pub use engine::{Engine, Options, Token};

@@ -72,7 +72,8 @@ impl AuditLog {
 
     /// The write to start now, if one is due and none is in flight.
     pub fn next_write(&mut self, now: Instant) -> Option<AuditWrite<'_>> {
-        if self.in_flight || self.flush_at.is_some_and(|at| now < at) {
+        let is_early = self.flush_at.is_some_and(|at| now < at) && !self.is_pressing();
+        if self.in_flight || is_early {
             return None;
         }
         self.change_segment();
@@ -149,6 +150,11 @@ impl AuditLog {
             segments: self.segments,
             refused_full: 0,
         }
+    }
+
+    /// Not while the log is full: then writing waits for its next try.
+    fn is_pressing(&self) -> bool {
+        !self.full.load(Ordering::Relaxed) && self.rings.iter().any(|ring| ring.is_pressing())
     }
 
     fn change_segment(&mut self) {

@@ -44,6 +44,11 @@ impl AuditRing {
         debug_assert!(pushed.is_ok(), "only the owner pushes, and it reserved this place");
     }
 
+    /// Whether so many records wait that they should be written before their time.
+    pub fn is_pressing(&self) -> bool {
+        self.queue.len() >= AUDIT_RING_RECORDS / 2
+    }
+
     /// The oldest record, for the control thread.
     pub fn take(&self) -> Option<Record> {
         self.queue.pop()

@@ -12,17 +12,24 @@ pub struct Auditor {
     ring: Arc<AuditRing>,
     reserved: usize,
     now_ns: u64,
+    pressing: bool,
 }
 
 impl Auditor {
     /// Writes to this ring.
     pub fn new(ring: Arc<AuditRing>) -> Self {
-        Self { ring, reserved: 0, now_ns: now_ns() }
+        Self { ring, reserved: 0, now_ns: now_ns(), pressing: false }
     }
 
     /// Keeps a place for one record; `None` when the log has no room.
     pub fn reserve(&mut self) -> Option<Reservation> {
         self.ring.reserve(&mut self.reserved)
+    }
+
+    /// Whether the control thread must be told that the ring fills: once each time that it does.
+    pub fn presses(&mut self) -> bool {
+        let before = std::mem::replace(&mut self.pressing, self.ring.is_pressing());
+        self.pressing && !before
     }
 
     /// Reads the clock, once for a batch.

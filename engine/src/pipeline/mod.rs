@@ -65,6 +65,11 @@ impl Pipeline {
         }
     }
 
+    /// Whether the control thread must be told that the audit ring fills.
+    pub fn audit_presses(&mut self) -> bool {
+        self.auditor.presses()
+    }
+
     /// Whether no request is between intake and complete.
     pub fn is_empty(&self) -> bool {
         self.batcher.is_empty() && self.lookup.is_empty()
