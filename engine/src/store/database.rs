@@ -4,7 +4,9 @@
 //! is mere octets until it authenticates, and a panic on a damaged file is caught and becomes an error.
 
 use std::fmt::Display;
+use std::fs::OpenOptions;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -25,9 +27,11 @@ pub(super) struct Database {
 }
 
 impl Database {
-    /// Makes an empty database where no file is.
+    /// Makes an empty database where no file is; mode 0600.
     pub(super) fn create(path: &Path) -> Result<Self, StoreError> {
-        let open = guard(path, || builder().create(path).map_err(redb::Error::from))?;
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path);
+        let file = file.map_err(|cause| failed(path, cause))?;
+        let open = guard(path, || Ok(builder().create_file(file)?))?;
         Ok(Self { path: path.to_owned(), open: Some(open) })
     }
 

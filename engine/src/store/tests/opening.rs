@@ -107,6 +107,15 @@ fn a_directory_that_others_can_enter_is_refused_with_the_remedy() {
 }
 
 #[test]
+fn nobody_else_may_read_the_files() {
+    let place = Place::furnished();
+    for file in fs::read_dir(place.dir()).unwrap() {
+        let file = file.unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", file.path());
+    }
+}
+
+#[test]
 fn a_directory_of_somebody_else_is_refused() {
     if !rustix::process::geteuid().is_root() {
         return;
