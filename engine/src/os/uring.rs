@@ -51,7 +51,12 @@ pub(super) struct Uring {
 impl Uring {
     /// Makes a restricted ring.
     pub(super) fn new() -> io::Result<Self> {
-        let ring = build()?;
+        Self::sized(SUBMISSIONS, COMPLETIONS)
+    }
+
+    /// As [`new`](Self::new), with queues of these lengths.
+    pub(super) fn sized(submissions: u32, completions: u32) -> io::Result<Self> {
+        let ring = build(submissions, completions)?;
         if !ring.params().is_feature_ext_arg() {
             return Err(io::ErrorKind::Unsupported.into());
         }
@@ -215,14 +220,14 @@ fn write_and_sync(slot: usize, in_flight: &InFlight) -> [squeue::Entry; 2] {
     [write.flags(squeue::Flags::IO_LINK).user_data(data), sync.user_data(data | FSYNC)]
 }
 
-fn build() -> io::Result<IoUring> {
+fn build(submissions: u32, completions: u32) -> io::Result<IoUring> {
     let mut builder = IoUring::builder();
-    builder.dontfork().setup_clamp().setup_cqsize(COMPLETIONS).setup_r_disabled();
+    builder.dontfork().setup_clamp().setup_cqsize(completions).setup_r_disabled();
     let mut newest = builder.clone();
     newest.setup_single_issuer().setup_defer_taskrun();
-    match newest.build(SUBMISSIONS) {
+    match newest.build(submissions) {
         // Before Linux 6.1.
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => builder.build(SUBMISSIONS),
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => builder.build(submissions),
         outcome => outcome,
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use keylane_api::control::socket::connect;
 
-use super::{ListenError, Listener, PATH_BYTES_MAX, check_path};
+use super::{ListenError, Listener, PATH_BYTES_MAX, SocketFile, check_path};
 
 /// A directory and a path in it.
 fn place() -> (tempfile::TempDir, PathBuf) {
@@ -91,6 +91,17 @@ fn what_is_no_socket_is_left_alone() {
     symlink(&path, &link).unwrap();
     assert!(matches!(Listener::bind(&link, 0o666), Err(ListenError::NotASocket { .. })));
     assert_ne!(mode(&path), 0o666, "a link is not followed");
+}
+
+#[test]
+fn a_link_put_in_its_place_before_it_has_its_mode_is_not_followed() {
+    let (directory, path) = place();
+    let precious = directory.path().join("precious");
+    fs::write(&precious, "").unwrap();
+    let before = mode(&precious);
+    symlink(&precious, &path).unwrap();
+    assert!(matches!(SocketFile::adopt(&path, 0o666), Err(ListenError::NotASocket { .. })));
+    assert!(mode(&precious) == before && precious.exists());
 }
 
 #[test]

@@ -45,6 +45,7 @@ pub struct Bench {
     pub from_keeper: Arc<Mailbox<KeeperDone>>,
     pub ring: Arc<AuditRing>,
     pub archive: Archive,
+    pub flags: EngineFlags,
     stopper: UnixStream,
     control: Option<JoinHandle<Result<(), ControlError>>>,
 }
@@ -120,6 +121,7 @@ impl Bench {
             inbox: Arc::clone(inbox),
             counters: Arc::new(Counters::new(number, None)),
         };
+        let (flags, flag_page) = EngineFlags::create(WORKERS).unwrap();
         let control = Control::new(ControlParts {
             config,
             directory: token,
@@ -128,7 +130,7 @@ impl Bench {
             keeper: Arc::clone(&keeper),
             from_keeper: Arc::clone(&from_keeper),
             audit: AuditLog::new(segment, 1, vec![Arc::clone(&ring)], Arc::new(AtomicBool::new(false))),
-            flag_page: EngineFlags::create(WORKERS).unwrap().1,
+            flag_page,
             store_epoch: 1,
         })
         .unwrap();
@@ -141,6 +143,7 @@ impl Bench {
             from_keeper,
             ring,
             archive,
+            flags,
             stopper,
             control: None,
         };

@@ -88,6 +88,26 @@ fn channels_go_to_the_least_busy_worker_and_share_its_doorbell() {
 }
 
 #[test]
+fn a_channel_names_its_worker_before_that_one_has_seen_it() {
+    on_each_backend(|bench| {
+        let (mut client, sleeper) = (bench.stranger(), 1);
+        let (_, mut descriptors) = client.ask(&hello());
+        let flags = ClientFlags::map(descriptors.pop().unwrap()).unwrap();
+        bench.flags.announce_sleep(sleeper);
+        for _ in 0..WORKERS {
+            let (Reply::ChannelOpened { worker, .. }, descriptors) = client.ask(&open(SHAPE)) else {
+                panic!()
+            };
+            let [submission, completion, _bell] = descriptors.try_into().unwrap();
+            let geometry = Geometry::new(8, 64, 64).unwrap();
+            let channel =
+                ClientChannel::map(geometry, ChannelDescriptors { submission, completion }).unwrap();
+            assert_eq!(channel.owner_sleeps(&flags), worker as usize == sleeper);
+        }
+    });
+}
+
+#[test]
 fn a_worker_that_got_room_again_is_chosen_again() {
     on_each_backend(|bench| {
         let mut client = bench.client();

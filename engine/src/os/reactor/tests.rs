@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 
-use super::{Backend, Event, FileWrite, Interest, Reactor, ReactorError, WRITES_MAX, settle};
+use super::{Backend, Driver, Event, FileWrite, Interest, Reactor, ReactorError, WRITES_MAX, settle};
 use crate::config::ControlBackend;
+use crate::os::uring::Uring;
 
 /// Every test runs on every driver that this machine grants.
 fn on_each_driver(test: impl Fn(Reactor<u32>)) {
@@ -158,6 +159,28 @@ fn hundreds_of_descriptors_come_and_go() {
             }
         }
     });
+}
+
+#[test]
+fn a_watch_outlives_a_completion_queue_that_is_full() {
+    let Ok(uring) = Uring::sized(4, 4) else { return };
+    let mut reactor = Reactor::from(Driver::IoUring(Box::new(uring)));
+    let mut pairs: Vec<_> = (0..40).map(|_| pair()).collect();
+    for (token, (ours, _)) in (0..).zip(&pairs) {
+        let _watch = reactor.watch(ours.as_fd(), Interest::Readable, token).unwrap();
+    }
+    assert_eq!(ready(&mut reactor), NOTHING);
+    for round in 0..5 {
+        for (_, theirs) in &mut pairs {
+            theirs.write_all(b"x").unwrap();
+        }
+        let mut heard = BTreeSet::new();
+        while heard.len() < pairs.len() {
+            let more = tokens(wait(&mut reactor, LONG));
+            assert!(!more.is_empty(), "round {round}: only {heard:?}");
+            heard.extend(more);
+        }
+    }
 }
 
 #[test]
