@@ -1,4 +1,5 @@
 //! The control thread of a real engine: both of its backends, its way out, and descriptors that run out.
+#![allow(clippy::expect_used, clippy::panic, reason = "tests say what must hold by failing")]
 
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};

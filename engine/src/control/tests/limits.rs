@@ -12,7 +12,7 @@ use super::bench::{Bench, SHAPE, hello, on_each_backend, open, resolve, token, u
 use crate::config::ControlBackend;
 use crate::limits::{
     ENTRY_BYTES_MAX, HELLO_MAX, PROGRAM_BYTES_MAX, RING_ENTRIES_MAX, SESSION_CHANNELS_MAX,
-    SESSION_HANDLES_MAX, SESSION_RING_BYTES_MAX, STRANGERS_MAX,
+    SESSION_HANDLES_MAX, SESSION_RING_BYTES_MAX, STRANGERS_MAX, WORKER_INBOX,
 };
 use crate::messages::{FromWorker, ToWorker};
 
