@@ -15,6 +15,11 @@ use keylane_tests::{Options, Token};
 use rustix::process::Signal;
 
 const IN_FLIGHT: usize = 64;
+/// How long each side is watched.
+const WINDOW: Duration = Duration::from_secs(5);
+/// Calls a second that do not depend on the load: a client looks every 50 ms whether the engine is still there, the
+/// engine writes its audit log once a second. Slow builds on busy machines do too few signatures to drown them.
+const HOUSEKEEPING_PER_S: u64 = 25;
 
 fn in_seconds(seconds: u64) -> Instant {
     Instant::now() + Duration::from_secs(seconds)
@@ -105,11 +110,12 @@ fn measured(sign: bool) {
     let requests = || engine.status()["workers"][0]["requests"].as_u64().expect("a number");
     for (who, pid) in [("the engine", engine.process.pid()), ("the client", child.pid())] {
         let before = requests();
-        let calls = system_calls(pid, token.directory(), Duration::from_secs(5));
+        let calls = system_calls(pid, token.directory(), WINDOW);
         let operations = requests() - before;
         println!("{who}: {calls} system calls for {operations} operations");
         assert!(operations > 5_000, "the load stopped");
-        assert!(calls * 1_000 < operations, "{who}: {calls} system calls for {operations} operations");
+        let by_load = calls.saturating_sub(HOUSEKEEPING_PER_S * WINDOW.as_secs());
+        assert!(by_load * 1_000 < operations, "{who}: {calls} system calls for {operations} operations");
     }
 }
 
