@@ -13,13 +13,31 @@
 //!
 //! 1. [`tier`]: which implementation runs here, chosen once by [`Kernels::select`] and proven by known answers;
 //! 2. `lanes`: the eight lanes, as a trait with one implementation per tier. A kernel is written once, over the trait;
-//! 3. [`outcome`]: what an operation gives.
+//! 3. [`outcome`]: what an operation gives;
+//! 4. [`random`]: where randomness comes from, once per batch;
+//! 5. `sha512`: eight messages at once.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
+        reason = "tests compute with small numbers, or mean the low bits"
+    )
+)]
 #![allow(clippy::inline_always, reason = "a vector must not cross a call: see `lanes`")]
 
+#[allow(dead_code, reason = "what one kernel does not use, another does")]
 mod lanes;
+#[allow(dead_code, reason = "what one kernel does not use, another does")]
 pub mod outcome;
+pub mod random;
+#[allow(dead_code, reason = "what one kernel does not use, another does")]
+mod sha512;
 pub mod tier;
 
+pub use lanes::Block;
 pub use outcome::{Checked, Fault, Unchecked};
+pub use random::{Random, RandomFailed};
 pub use tier::{Kernels, Refused, Tier};

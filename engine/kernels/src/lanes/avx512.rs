@@ -5,8 +5,9 @@
 use core::arch::x86_64::{
     __m512i, _mm512_add_epi64, _mm512_and_si512, _mm512_cmpeq_epi64_mask, _mm512_load_si512,
     _mm512_madd52hi_epu64, _mm512_madd52lo_epu64, _mm512_mask_blend_epi64, _mm512_or_si512,
-    _mm512_permutex2var_epi64, _mm512_permutexvar_epi64, _mm512_set1_epi64, _mm512_slli_epi64,
-    _mm512_srai_epi64, _mm512_srli_epi64, _mm512_store_si512, _mm512_sub_epi64, _mm512_testn_epi64_mask,
+    _mm512_permutex2var_epi64, _mm512_permutexvar_epi64, _mm512_rorv_epi64, _mm512_set1_epi64,
+    _mm512_set4_epi32, _mm512_shuffle_epi8, _mm512_slli_epi64, _mm512_srai_epi64, _mm512_srli_epi64,
+    _mm512_store_si512, _mm512_sub_epi64, _mm512_ternarylogic_epi64, _mm512_testn_epi64_mask,
     _mm512_xor_si512,
 };
 
@@ -107,6 +108,35 @@ impl Lanes for Avx512 {
     #[inline(always)]
     fn sar<const N: u32>(self) -> Self {
         instruction!(_mm512_srai_epi64::<N>(self.0))
+    }
+
+    #[inline(always)]
+    fn ror<const N: u32>(self) -> Self {
+        // The intrinsic counts in a signed constant, which the trait does not.
+        instruction!(_mm512_rorv_epi64(self.0, _mm512_set1_epi64(i64::from(N))))
+    }
+
+    #[inline(always)]
+    fn swap_octets(self) -> Self {
+        instruction!(_mm512_shuffle_epi8(
+            self.0,
+            _mm512_set4_epi32(0x0809_0a0b, 0x0c0d_0e0f, 0x0001_0203, 0x0405_0607)
+        ))
+    }
+
+    #[inline(always)]
+    fn xor3(self, b: Self, c: Self) -> Self {
+        instruction!(_mm512_ternarylogic_epi64::<0x96>(self.0, b.0, c.0))
+    }
+
+    #[inline(always)]
+    fn choose(self, on: Self, off: Self) -> Self {
+        instruction!(_mm512_ternarylogic_epi64::<0xca>(self.0, on.0, off.0))
+    }
+
+    #[inline(always)]
+    fn majority(self, b: Self, c: Self) -> Self {
+        instruction!(_mm512_ternarylogic_epi64::<0xe8>(self.0, b.0, c.0))
     }
 
     #[inline(always)]

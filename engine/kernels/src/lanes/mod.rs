@@ -57,6 +57,17 @@ pub(crate) trait Lanes: Copy + 'static {
     /// Shifted right by a constant below 64, the sign from above.
     fn sar<const N: u32>(self) -> Self;
 
+    /// Rotated right by a constant below 64.
+    fn ror<const N: u32>(self) -> Self;
+    /// The octets of each lane in the opposite order.
+    fn swap_octets(self) -> Self;
+    /// Bitwise exclusive or of three.
+    fn xor3(self, b: Self, c: Self) -> Self;
+    /// Bitwise: `on` where `self` is one, `off` where it is zero.
+    fn choose(self, on: Self, off: Self) -> Self;
+    /// Bitwise: what at least two of three are.
+    fn majority(self, b: Self, c: Self) -> Self;
+
     /// `self` + bits 0..52 of `a`·`b`, where only bits 0..52 of `a` and `b` count.
     fn madd_lo(self, a: Self, b: Self) -> Self;
     /// `self` + bits 52..104 of `a`·`b`, where only bits 0..52 of `a` and `b` count.
@@ -79,6 +90,12 @@ pub(crate) fn has_avx512() -> bool {
     return avx512::is_available();
     #[cfg(not(target_arch = "x86_64"))]
     false
+}
+
+/// Zeros, a vector at a time: `zeroize` would write word by word.
+pub(crate) fn erase(blocks: &mut [Block]) {
+    blocks.fill(Block::default());
+    zeroize::optimization_barrier(blocks);
 }
 
 struct KnownAnswers;

@@ -95,6 +95,31 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
+    fn ror<const N: u32>(self) -> Self {
+        each(|i| self.0[i].rotate_right(N))
+    }
+
+    #[inline(always)]
+    fn swap_octets(self) -> Self {
+        each(|i| self.0[i].swap_bytes())
+    }
+
+    #[inline(always)]
+    fn xor3(self, b: Self, c: Self) -> Self {
+        each(|i| self.0[i] ^ b.0[i] ^ c.0[i])
+    }
+
+    #[inline(always)]
+    fn choose(self, on: Self, off: Self) -> Self {
+        each(|i| off.0[i] ^ (self.0[i] & (on.0[i] ^ off.0[i])))
+    }
+
+    #[inline(always)]
+    fn majority(self, b: Self, c: Self) -> Self {
+        each(|i| (self.0[i] & b.0[i]) | (c.0[i] & (self.0[i] | b.0[i])))
+    }
+
+    #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "the low digit is meant")]
     fn madd_lo(self, a: Self, b: Self) -> Self {
         each(|i| self.0[i].wrapping_add(product(a.0[i], b.0[i]) as u64 & DIGIT_MASK))

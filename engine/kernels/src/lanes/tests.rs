@@ -32,6 +32,12 @@ impl Kernel for Everything {
                 L::lookup(&[self.1[0]], a),
                 L::lookup(short, a),
                 L::lookup(&self.1, a),
+                a.ror::<1>(),
+                a.ror::<41>(),
+                a.swap_octets(),
+                a.xor3(b, c),
+                a.choose(b, c),
+                a.majority(b, c),
             ];
             let stored = vectors.map(|vector| {
                 let mut block = Block::default();
@@ -85,6 +91,11 @@ proptest! {
             prop_assert_eq!(got[14].0[lane], flat[a as usize % 8]);
             prop_assert_eq!(got[15].0[lane], flat[a as usize % 16]);
             prop_assert_eq!(got[16].0[lane], flat[a as usize % 64]);
+            prop_assert_eq!(got[18].0[lane], a.rotate_right(41));
+            prop_assert_eq!(got[19].0[lane], a.swap_bytes());
+            prop_assert_eq!(got[20].0[lane], a ^ b ^ c);
+            prop_assert_eq!(got[21].0[lane], (a & b) | (!a & c));
+            prop_assert_eq!(got[22].0[lane], (a & b) | (a & c) | (b & c));
             prop_assert_eq!(masks[0] >> lane & 1 == 1, a == 0);
             prop_assert_eq!(masks[2] >> lane & 1 == 1, a == b);
         }
