@@ -17,9 +17,6 @@ use rustix::process::Signal;
 const IN_FLIGHT: usize = 64;
 /// How long each side is watched.
 const WINDOW: Duration = Duration::from_secs(5);
-/// Calls a second that do not depend on the load: a client looks every 50 ms whether the engine is still there, the
-/// engine writes its audit log once a second. Slow builds on busy machines do too few signatures to drown them.
-const HOUSEKEEPING_PER_S: u64 = 25;
 
 fn in_seconds(seconds: u64) -> Instant {
     Instant::now() + Duration::from_secs(seconds)
@@ -114,8 +111,7 @@ fn measured(sign: bool) {
         let operations = requests() - before;
         println!("{who}: {calls} system calls for {operations} operations");
         assert!(operations > 5_000, "the load stopped");
-        let by_load = calls.saturating_sub(HOUSEKEEPING_PER_S * WINDOW.as_secs());
-        assert!(by_load * 1_000 < operations, "{who}: {calls} system calls for {operations} operations");
+        assert!(calls * 1_000 < operations, "{who}: {calls} system calls for {operations} operations");
     }
 }
 

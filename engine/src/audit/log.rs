@@ -1,8 +1,8 @@
 //! The control thread's side: collects records, hands out one write at a time, changes segments.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -38,7 +38,7 @@ pub struct AuditLog {
 /// One write that must reach the disk, followed by an fsync.
 pub struct AuditWrite<'a> {
     /// The segment.
-    pub file: BorrowedFd<'a>,
+    pub file: Arc<File>,
     /// Where in it.
     pub offset: u64,
     /// What; stays in place until [`AuditLog::written`].
@@ -84,7 +84,7 @@ impl AuditLog {
         self.in_flight = true;
         self.flush_at = Some(now + AUDIT_FLUSH_INTERVAL);
         Some(AuditWrite {
-            file: self.current.file.as_fd(),
+            file: Arc::clone(&self.current.file),
             offset: record_offset(self.current.records),
             bytes: bytemuck::cast_slice(&self.buffer),
         })

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 use rustix::fs::{FallocateFlags, fallocate};
@@ -37,7 +38,7 @@ const _: () = assert!(size_of::<Header>() == Record::BYTES && RECORD_BYTES as us
 
 /// An open segment.
 pub struct Segment {
-    pub(super) file: File,
+    pub(super) file: Arc<File>,
     pub(super) first_sequence: u64,
     /// Records before the end of what was written.
     pub(super) records: u64,
@@ -127,7 +128,7 @@ impl Archive {
         let result = write_new(&temporary, first_sequence, witness).and_then(|file| {
             fs::rename(&temporary, &path)?;
             File::open(&self.directory)?.sync_all()?;
-            Ok(Segment { file, first_sequence, records: 0 })
+            Ok(Segment { file: Arc::new(file), first_sequence, records: 0 })
         });
         result.map_err(|cause| {
             // The unfinished file is ours; a failure to remove it is covered by `create` truncating it next time.
@@ -143,7 +144,7 @@ impl Archive {
         file.read_exact_at(bytemuck::bytes_of_mut(&mut header), 0)?;
         validate(&header, first_sequence)?;
         let mut found = Newest {
-            segment: Segment { file, first_sequence, records: 0 },
+            segment: Segment { file: Arc::new(file), first_sequence, records: 0 },
             witness: Witness { store: header.store, epoch: header.epoch },
             clean: true,
         };

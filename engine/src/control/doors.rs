@@ -53,7 +53,7 @@ impl Doors {
         reactor: &mut Reactor<Source>,
         path: &Path,
     ) -> Result<(), ListenError> {
-        self.add(reactor, Listener::bind(path, ADMIN_MODE)?, Visitors::Admins)
+        self.add(reactor, Listener::take_over(path, ADMIN_MODE)?, Visitors::Admins)
     }
 
     /// Listens for clients on the default socket.
@@ -63,7 +63,7 @@ impl Doors {
         path: &Path,
         mode: u32,
     ) -> Result<(), ListenError> {
-        self.add(reactor, Listener::bind_in_new_directory(path, mode)?, Visitors::Clients(None))
+        self.add(reactor, Listener::take_over_in_new_directory(path, mode)?, Visitors::Clients(None))
     }
 
     /// Listens for clients at a path that a grant names.

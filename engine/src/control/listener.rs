@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use keylane_api::control::socket::{PATH_BYTES_MAX, connect};
 use rustix::fs::{FileType, Mode, OFlags, fstat};
@@ -12,6 +13,12 @@ use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::os::socket::Socket;
+
+/// How long an engine that starts waits for the socket of one that was killed. io_uring keeps the files that were
+/// registered with it until a work queue has cleaned up, which is after the process is gone.
+const HANDOVER: Duration = Duration::from_secs(5);
+/// How often it tries meanwhile.
+const HANDOVER_STEP: Duration = Duration::from_millis(10);
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1_024;
@@ -87,14 +94,25 @@ impl Listener {
         Ok(Self { socket, file })
     }
 
-    /// As [`bind`](Self::bind), in a directory that is made if it is missing.
-    pub fn bind_in_new_directory(path: &Path, mode: u32) -> Result<Self, ListenError> {
+    /// As [`bind`](Self::bind), but gives a killed engine's socket time to go. Only at start: it may sleep.
+    pub fn take_over(path: &Path, mode: u32) -> Result<Self, ListenError> {
+        let until = Instant::now() + HANDOVER;
+        loop {
+            match Self::bind(path, mode) {
+                Err(ListenError::InUse { .. }) if Instant::now() < until => std::thread::sleep(HANDOVER_STEP),
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// As [`take_over`](Self::take_over), in a directory that is made if it is missing.
+    pub fn take_over_in_new_directory(path: &Path, mode: u32) -> Result<Self, ListenError> {
         address(path)?;
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             let made = DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(parent);
             made.map_err(failed("make the directory", parent))?;
         }
-        Self::bind(path, mode)
+        Self::take_over(path, mode)
     }
 
     /// The next connection, if one waits.

@@ -1,6 +1,5 @@
 //! Writing the audit log: one write with its fsync at a time, through the reactor.
 
-use std::fs::File;
 use std::io;
 use std::time::Instant;
 
@@ -31,12 +30,8 @@ impl Log {
             let mut bytes = std::mem::take(&mut self.buffer);
             bytes.clear();
             bytes.extend_from_slice(write.bytes);
-            let offset = write.offset;
-            let file = write.file.try_clone_to_owned().map(File::from);
-            let started = file.and_then(|file| {
-                reactor.write(FileWrite { file, offset, bytes }).map_err(|(_, error)| error)
-            });
-            if let Err(error) = started {
+            let write = FileWrite { file: write.file, offset: write.offset, bytes };
+            if let Err((_, error)) = reactor.write(write) {
                 self.audit.written(Err(error), now);
             }
         }

@@ -206,7 +206,15 @@ impl Control {
     pub fn run(mut self) -> Result<(), ControlError> {
         let _signals = shutdown::Signals::register(&self.stopper).map_err(system("wait for signals"))?;
         shutdown::tell_service_manager(crate::os::process::Notice::Ready);
+        self.say_ready();
         self.serve()
+    }
+
+    /// One line for whoever starts the engine by hand.
+    fn say_ready(&self) {
+        let (workers, keys) = (self.desk.workers.len(), self.desk.directory.key_count());
+        let backend = self.reactor.backend();
+        tracing::info!(workers, keys, control = %backend, "serving on {}", self.config.socket.display());
     }
 
     fn serve(&mut self) -> Result<(), ControlError> {

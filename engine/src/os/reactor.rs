@@ -9,6 +9,7 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::epoll::Epoll;
@@ -72,8 +73,8 @@ pub enum Interest {
 /// Octets on their way to the disk.
 #[derive(Debug)]
 pub struct FileWrite {
-    /// The file.
-    pub file: File,
+    /// The file. Drivers may keep it open until another takes its place.
+    pub file: Arc<File>,
     /// Where the octets go.
     pub offset: u64,
     /// What is written.

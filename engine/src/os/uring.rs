@@ -4,8 +4,10 @@
 //! only on registered files, so that whoever takes over the thread finds no way to open, connect or read through it.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use io_uring::register::Restriction;
@@ -44,6 +46,8 @@ pub(super) struct Uring {
     enabled: bool,
     queue: VecDeque<squeue::Entry>,
     writes: [Option<InFlight>; WRITES_MAX],
+    /// The file registered for each write, kept open: the next write to it registers nothing.
+    registered: [Option<Arc<File>>; WRITES_MAX],
     /// Positions in the table of registered files: first the writes', then the watches'.
     files: u32,
 }
@@ -64,7 +68,8 @@ impl Uring {
         let submitter = ring.submitter();
         submitter.register_files_sparse(files)?;
         submitter.register_restrictions(&mut restrictions())?;
-        Ok(Self { ring, enabled: false, queue: VecDeque::new(), writes: [const { None }; WRITES_MAX], files })
+        let (writes, registered) = ([const { None }; WRITES_MAX], [const { None }; WRITES_MAX]);
+        Ok(Self { ring, enabled: false, queue: VecDeque::new(), writes, registered, files })
     }
 
     pub(super) fn add(&mut self, key: Key, fd: BorrowedFd<'_>, interest: Interest) -> io::Result<()> {
@@ -90,7 +95,7 @@ impl Uring {
         let Some(slot) = self.writes.iter().position(Option::is_none) else {
             return Err((write, io::ErrorKind::WouldBlock.into()));
         };
-        if let Err(error) = self.register(index(slot), write.file.as_raw_fd()) {
+        if let Err(error) = self.register_for_write(slot, &write.file) {
             return Err((write, error));
         }
         let in_flight = self.writes[slot].insert(InFlight { write, done: 0, outcome: Ok(()) });
@@ -170,6 +175,15 @@ impl Uring {
                 events.push(Raw::Written(write, outcome.and_then(|()| check(result).map(drop))));
             }
         }
+    }
+
+    fn register_for_write(&mut self, slot: usize, file: &Arc<File>) -> io::Result<()> {
+        if self.registered[slot].as_ref().is_some_and(|registered| Arc::ptr_eq(registered, file)) {
+            return Ok(());
+        }
+        self.register(index(slot), file.as_raw_fd())?;
+        self.registered[slot] = Some(Arc::clone(file));
+        Ok(())
     }
 
     fn register(&self, index: u32, fd: RawFd) -> io::Result<()> {

@@ -2,6 +2,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use keylane_api::control::socket::connect;
 
@@ -51,11 +52,11 @@ fn directories_are_made_only_where_that_was_asked_for() {
     let (directory, _) = place();
     let path = directory.path().join("a/b/s");
     assert!(matches!(Listener::bind(&path, 0o600), Err(ListenError::System { .. })));
-    let listener = Listener::bind_in_new_directory(&path, 0o600).unwrap();
+    let listener = Listener::take_over_in_new_directory(&path, 0o600).unwrap();
     assert_eq!(listener.path(), path);
     // And none for a path that could not be used.
     let too_long = directory.path().join("c").join("s".repeat(200));
-    assert!(Listener::bind_in_new_directory(&too_long, 0o600).is_err());
+    assert!(Listener::take_over_in_new_directory(&too_long, 0o600).is_err());
     assert!(!directory.path().join("c").exists());
 }
 
@@ -79,6 +80,23 @@ fn a_socket_at_which_somebody_answers_is_left_alone() {
     // Of another type.
     let _stream = UnixListener::bind(&path).unwrap();
     assert!(matches!(Listener::bind(&path, 0o600), Err(ListenError::InUse { .. })));
+}
+
+/// io_uring keeps a killed engine's socket for a moment.
+#[test]
+fn a_socket_that_goes_soon_is_waited_for() {
+    let (_directory, path) = place();
+    let dying = Listener::bind(&path, 0o600).unwrap();
+    let next = std::thread::spawn({
+        let path = path.clone();
+        move || Listener::take_over(&path, 0o600)
+    });
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(!next.is_finished(), "it does not push a living engine aside");
+    drop(dying);
+    let next = next.join().unwrap().unwrap();
+    connect(&path).unwrap();
+    assert!(next.accept().unwrap().is_some());
 }
 
 #[test]

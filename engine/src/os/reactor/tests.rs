@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
@@ -228,7 +229,7 @@ fn written(reactor: &mut Reactor<u32>) -> (FileWrite, io::Result<()>) {
 }
 
 fn file_write(file: &File, offset: u64, bytes: Vec<u8>) -> FileWrite {
-    FileWrite { file: file.try_clone().unwrap(), offset, bytes }
+    FileWrite { file: Arc::new(file.try_clone().unwrap()), offset, bytes }
 }
 
 #[test]

@@ -21,9 +21,9 @@ impl Channel {
     /// What every call does: see [`Channel::drive`].
     pub(super) fn progress(&mut self, patience: Patience) {
         self.recognise_fork();
-        self.reap();
+        let heard = self.reap();
         let now = Instant::now();
-        self.look(now);
+        self.look(now, heard);
         self.expire(now);
         self.send(patience);
     }
@@ -33,18 +33,25 @@ impl Channel {
         self.table.expire(now, || trouble.clone().map_or(Error::DeadlineExceeded, Error::EngineGone));
     }
 
-    fn reap(&mut self) {
-        if let Some(link) = live(&mut self.link)
-            && let Err(fault) = reap(link, &mut self.table)
-        {
-            self.give_up(fault);
+    /// Takes in all completions; whether there were any.
+    fn reap(&mut self) -> bool {
+        let Some(link) = live(&mut self.link) else { return false };
+        match reap(link, &mut self.table) {
+            Ok(heard) => heard,
+            Err(fault) => {
+                self.give_up(fault);
+                false
+            }
         }
     }
 
-    /// Looks now and then whether the engine is still there, and leaves the link if somebody found that it is not.
-    fn look(&mut self, now: Instant) {
+    /// Looks now and then whether an engine that says nothing is still there, and leaves the link if somebody found
+    /// that it is not. Completions are a sign of life that costs no system call.
+    fn look(&mut self, now: Instant, heard: bool) {
         let Some(link) = live(&mut self.link) else { return };
-        if now >= self.next_look {
+        if heard {
+            self.next_look = now + SLICE;
+        } else if now >= self.next_look {
             self.next_look = now + SLICE;
             link.session().look();
         }
@@ -164,9 +171,11 @@ pub(super) fn live(link: &mut Option<Own<Link>>) -> Option<&mut Link> {
     link.as_mut()?.get_mut()
 }
 
-/// Takes in all completions.
-fn reap(link: &mut Link, table: &mut Table) -> Result<(), ProtocolFault> {
+/// Takes in all completions; whether there were any.
+fn reap(link: &mut Link, table: &mut Table) -> Result<bool, ProtocolFault> {
+    let mut heard = false;
     while let Some((header, payload)) = link.pop()? {
+        heard = true;
         match table.complete(header, payload)? {
             Completed::Nothing => {}
             Completed::Forget(key) => key.forget(link.session()),
@@ -174,5 +183,5 @@ fn reap(link: &mut Link, table: &mut Table) -> Result<(), ProtocolFault> {
         }
     }
     link.release();
-    Ok(())
+    Ok(heard)
 }
