@@ -23,19 +23,24 @@ pub struct Token {
 impl Token {
     /// Makes a token with `keylane init`, opened by a key file.
     pub fn new() -> Self {
-        let token = Self::unmade("--key-file");
-        token.make()
+        Self::within(&std::env::temp_dir())
+    }
+
+    /// The same, below this directory.
+    pub fn within(parent: &Path) -> Self {
+        Self::unmade(parent, "--key-file").make()
     }
 
     /// Makes a token that a passphrase opens.
     pub fn with_passphrase(passphrase: &str) -> Self {
-        let token = Self::unmade("--passphrase-file");
+        let token = Self::unmade(&std::env::temp_dir(), "--passphrase-file");
         crate::keys::write_secret(&token.passphrase_file(), passphrase);
         token.make()
     }
 
-    fn unmade(unlock: &'static str) -> Self {
-        let directory = tempfile::Builder::new().prefix("kl").tempdir().expect("a temporary directory");
+    fn unmade(parent: &Path, unlock: &'static str) -> Self {
+        let directory = tempfile::Builder::new().prefix("kl").tempdir_in(parent);
+        let directory = directory.expect("a temporary directory");
         Self { directory, unlock }
     }
 
@@ -163,12 +168,20 @@ impl Engine<'_> {
         run(&mut self.token.keylane(arguments))
     }
 
+    /// Runs a `keylane` verb that may fail.
+    ///
+    /// # Panics
+    /// When it does not run at all.
+    pub fn try_keylane(&self, arguments: &[&str]) -> Output {
+        self.token.keylane(arguments).stdin(Stdio::null()).output().expect("keylane runs")
+    }
+
     /// Runs a `keylane` verb that must fail, and returns what it says.
     ///
     /// # Panics
     /// When it succeeds.
     pub fn refused(&self, arguments: &[&str]) -> String {
-        let output = self.token.keylane(arguments).stdin(Stdio::null()).output().expect("keylane runs");
+        let output = self.try_keylane(arguments);
         assert!(!output.status.success(), "keylane {arguments:?} must fail");
         String::from_utf8_lossy(&output.stderr).into_owned()
     }
