@@ -29,8 +29,11 @@
 #![allow(clippy::inline_always, reason = "a vector must not cross a call: see `lanes`")]
 
 #[allow(dead_code, reason = "what one kernel does not use, another does")]
-mod lanes;
+pub mod ed25519;
 #[allow(dead_code, reason = "what one kernel does not use, another does")]
+mod field25519;
+#[allow(dead_code, reason = "what one kernel does not use, another does")]
+mod lanes;
 pub mod outcome;
 pub mod random;
 #[allow(dead_code, reason = "what one kernel does not use, another does")]

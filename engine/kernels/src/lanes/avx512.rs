@@ -3,12 +3,12 @@
 #![allow(unsafe_code)]
 
 use core::arch::x86_64::{
-    __m512i, _mm512_add_epi64, _mm512_and_si512, _mm512_cmpeq_epi64_mask, _mm512_load_si512,
-    _mm512_madd52hi_epu64, _mm512_madd52lo_epu64, _mm512_mask_blend_epi64, _mm512_or_si512,
-    _mm512_permutex2var_epi64, _mm512_permutexvar_epi64, _mm512_rorv_epi64, _mm512_set1_epi64,
-    _mm512_set4_epi32, _mm512_shuffle_epi8, _mm512_slli_epi64, _mm512_srai_epi64, _mm512_srli_epi64,
-    _mm512_store_si512, _mm512_sub_epi64, _mm512_ternarylogic_epi64, _mm512_testn_epi64_mask,
-    _mm512_xor_si512,
+    __m512i, _mm_cvtsi64_si128, _mm512_add_epi64, _mm512_and_si512, _mm512_cmpeq_epi64_mask,
+    _mm512_load_si512, _mm512_madd52hi_epu64, _mm512_madd52lo_epu64, _mm512_mask_blend_epi64,
+    _mm512_or_si512, _mm512_permutex2var_epi64, _mm512_permutexvar_epi64, _mm512_rorv_epi64,
+    _mm512_set1_epi64, _mm512_set4_epi32, _mm512_shuffle_epi8, _mm512_sll_epi64, _mm512_slli_epi64,
+    _mm512_srai_epi64, _mm512_srl_epi64, _mm512_srli_epi64, _mm512_store_si512, _mm512_sub_epi64,
+    _mm512_ternarylogic_epi64, _mm512_testn_epi64_mask, _mm512_xor_si512,
 };
 
 use super::{Block, Lanes, Mask};
@@ -108,6 +108,20 @@ impl Lanes for Avx512 {
     #[inline(always)]
     fn sar<const N: u32>(self) -> Self {
         instruction!(_mm512_srai_epi64::<N>(self.0))
+    }
+
+    #[inline(always)]
+    fn shl_by(self, count: u32) -> Self {
+        // SAFETY: SSE2 is part of x86-64.
+        let count = unsafe { _mm_cvtsi64_si128(i64::from(count)) };
+        instruction!(_mm512_sll_epi64(self.0, count))
+    }
+
+    #[inline(always)]
+    fn shr_by(self, count: u32) -> Self {
+        // SAFETY: SSE2 is part of x86-64.
+        let count = unsafe { _mm_cvtsi64_si128(i64::from(count)) };
+        instruction!(_mm512_srl_epi64(self.0, count))
     }
 
     #[inline(always)]

@@ -57,6 +57,10 @@ pub(crate) trait Lanes: Copy + 'static {
     /// Shifted right by a constant below 64, the sign from above.
     fn sar<const N: u32>(self) -> Self;
 
+    /// Shifted left by a public number of bits, the same for all lanes; from 64 on nothing is left.
+    fn shl_by(self, count: u32) -> Self;
+    /// Shifted right likewise, zeros from above.
+    fn shr_by(self, count: u32) -> Self;
     /// Rotated right by a constant below 64.
     fn ror<const N: u32>(self) -> Self;
     /// The octets of each lane in the opposite order.

@@ -95,6 +95,16 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
+    fn shl_by(self, count: u32) -> Self {
+        each(|i| self.0[i].checked_shl(count).unwrap_or(0))
+    }
+
+    #[inline(always)]
+    fn shr_by(self, count: u32) -> Self {
+        each(|i| self.0[i].checked_shr(count).unwrap_or(0))
+    }
+
+    #[inline(always)]
     fn ror<const N: u32>(self) -> Self {
         each(|i| self.0[i].rotate_right(N))
     }

@@ -38,6 +38,9 @@ impl Kernel for Everything {
                 a.xor3(b, c),
                 a.choose(b, c),
                 a.majority(b, c),
+                a.shl_by(17),
+                a.shr_by(64),
+                a.shr_by(3),
             ];
             let stored = vectors.map(|vector| {
                 let mut block = Block::default();
@@ -96,6 +99,9 @@ proptest! {
             prop_assert_eq!(got[20].0[lane], a ^ b ^ c);
             prop_assert_eq!(got[21].0[lane], (a & b) | (!a & c));
             prop_assert_eq!(got[22].0[lane], (a & b) | (a & c) | (b & c));
+            prop_assert_eq!(got[23].0[lane], a << 17);
+            prop_assert_eq!(got[24].0[lane], 0);
+            prop_assert_eq!(got[25].0[lane], a >> 3);
             prop_assert_eq!(masks[0] >> lane & 1 == 1, a == 0);
             prop_assert_eq!(masks[2] >> lane & 1 == 1, a == b);
         }

@@ -1,0 +1,113 @@
+//! Ed25519 signatures (RFC 8032 §5.1, pure) of up to 128 jobs at once, of any keys and messages.
+//!
+//! ```
+//! use keylane_kernels::{Fault, Kernels, RandomFailed, Unchecked, ed25519};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut random = |octets: &mut [u8]| aws_lc_rs::rand::fill(octets).map_err(|_| RandomFailed);
+//! let kernels = Kernels::select()?;
+//! let key = ed25519::Key::new(kernels, &[7; 32], &mut random)?;
+//! let jobs = [ed25519::Job { key: &key, message: b"to be signed" }];
+//! let mut work = Box::new(ed25519::Workspace::default());
+//! let mut results = [const { Err(Fault::Wrong) }];
+//! ed25519::sign(kernels, &jobs, &mut work, &mut results);
+//! let mut signatures = [const { Err(Fault::Wrong) }];
+//! ed25519::check(kernels, &jobs, &mut random, &mut work, &results, &mut signatures);
+//! assert!(signatures[0].is_ok());
+//! # Ok(())
+//! # }
+//! ```
+
+mod check;
+mod comb;
+mod faults;
+mod key;
+mod point;
+mod scalar;
+mod sign;
+mod tables;
+
+use crate::lanes::{Block, erase};
+use crate::sha512::{DIGEST_WORDS, Scratch};
+use crate::{Checked, Fault, Kernels, Random, Unchecked};
+use zeroize::Zeroize;
+
+pub use key::{Key, KeyError};
+
+/// The most jobs of a batch.
+pub const LANES_MAX: usize = 128;
+const VECTORS_MAX: usize = LANES_MAX / 8;
+
+/// One signature to make.
+#[derive(Clone, Copy, Debug)]
+pub struct Job<'a> {
+    /// Whose.
+    pub key: &'a Key,
+    /// Of what.
+    pub message: &'a [u8],
+}
+
+/// Memory for a batch, about 150 KiB: what held a secret is erased at the end of each call.
+#[derive(Clone, Debug, Default)]
+pub struct Workspace {
+    vectors: [sign::Vector; VECTORS_MAX],
+    combs: [comb::Comb; VECTORS_MAX],
+    shares: [check::Share; VECTORS_MAX],
+    scratch: Scratch,
+    digests: [Block; DIGEST_WORDS],
+}
+
+impl Workspace {
+    fn erase_shared(&mut self) {
+        self.scratch.zeroize();
+        erase(&mut self.digests);
+    }
+}
+
+/// Signs every job: `out[i]` becomes the signature of `jobs[i]`. The kernel itself finds no faults.
+///
+/// # Panics
+///
+/// Unless there are 1 to [`LANES_MAX`] jobs and as many results.
+pub fn sign(
+    kernels: Kernels,
+    jobs: &[Job<'_>],
+    work: &mut Workspace,
+    out: &mut [Result<Unchecked<[u8; 64]>, Fault>],
+) {
+    assert!((1..=LANES_MAX).contains(&jobs.len()) && out.len() == jobs.len(), "1 to 128 jobs and results");
+    kernels.dispatch(sign::Sign { jobs, work, out });
+}
+
+/// Checks what [`sign()`] has made of the same jobs, with the workspace as it left it: `out[i]` becomes `results[i]` if that
+/// is right.
+///
+/// Draws 4 octets per job, rounded up to 8 jobs, in one call.
+///
+/// # Panics
+///
+/// Unless there are 1 to [`LANES_MAX`] jobs and as many results.
+pub fn check(
+    kernels: Kernels,
+    jobs: &[Job<'_>],
+    random: &mut dyn Random,
+    work: &mut Workspace,
+    results: &[Result<Unchecked<[u8; 64]>, Fault>],
+    out: &mut [Result<Checked<[u8; 64]>, Fault>],
+) {
+    assert!((1..=LANES_MAX).contains(&jobs.len()), "1 to 128 jobs");
+    assert!(results.len() == jobs.len() && out.len() == jobs.len(), "as many results as jobs");
+    let mut weights = [Block::default(); VECTORS_MAX];
+    let weights = &mut weights[..jobs.len().div_ceil(8)];
+    if check::draw(weights, random).is_err() {
+        out.fill_with(|| Err(Fault::Random));
+        return;
+    }
+    for (share, weight) in work.shares.iter_mut().zip(weights) {
+        share.weight = *weight;
+    }
+    kernels.dispatch(check::Check { jobs, work, results, out });
+}
+
+#[cfg(test)]
+mod tests;
