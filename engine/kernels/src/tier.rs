@@ -36,7 +36,11 @@ impl Tier {
 type Answer = (&'static str, fn(Kernels) -> bool);
 
 /// The known answers of every kernel, the simplest first.
-const ANSWERS: &[Answer] = &[("lanes", crate::lanes::proves), ("SHA-512", crate::sha512::proves)];
+const ANSWERS: &[Answer] = &[
+    ("lanes", crate::lanes::proves),
+    ("SHA-512", crate::sha512::proves),
+    ("Ed25519", crate::ed25519::proves),
+];
 
 /// Why a tier is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

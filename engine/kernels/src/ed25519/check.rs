@@ -1,10 +1,12 @@
 //! The check of signatures: [S]B = R + [h]A, for the whole batch at once.
 //!
-//! A = [a]B was shown when the key was prepared, and the key's checksum is verified here, so the equation says
-//! R = [w]B for w = S − h·a. Everything but S and R comes from elsewhere than the kernel had it: h is hashed again,
-//! from the copies of A, and a is the copy. With a fresh random odd weight z per signature each lane shows
-//! Σ zᵢ·Rᵢ = [Σ zᵢ·wᵢ]B over the vectors of the batch: one comb, and 33 doublings, for all of them. A wrong R or S goes
-//! unnoticed with a chance of 2^-32; one alone in its lane that differs by a point of small order never, since z is odd.
+//! A = [a]B was shown when the key was prepared, and the key's checksum is verified here, so with the nonce r the equation
+//! says S = r + h·a and R = [r]B. Nothing but S and R comes from where the kernel had it: r and h are hashed again, from
+//! the copies of prefix and A, and a is the copy. (The nonce must be the one of the standard: a faulty one still gives a valid
+//! signature, but together with the right one of the same message it tells the key.) S is compared; for the points each
+//! lane shows Σ zᵢ·Rᵢ = [Σ zᵢ·rᵢ]B over the vectors of the batch, with a fresh random odd weight z per signature: one
+//! comb, and 33 doublings, for all of them. A wrong R goes unnoticed with a chance of 2^-32; one alone in its lane that
+//! differs by a point of small order never, since z is odd.
 //!
 //! R needs no decompression: the kernel hands over x, and y, x² (by the curve's equation) and the sign of x leave no other.
 //!
@@ -35,7 +37,7 @@ const ENTRIES: usize = 1 << (WINDOW_BITS - 1);
 pub(super) struct Share {
     /// z = 2·weight + 1.
     pub(super) weight: Block,
-    /// z·w/R, below 2ℓ.
+    /// z·r/R, below 2ℓ.
     scalar: ScalarBlocks,
     /// R, 3·R, 5·R, 7·R.
     table: [PointBlocks; ENTRIES],
@@ -85,7 +87,7 @@ fn tabulate<L: Lanes>(vector: &Vector, share: &mut Share) {
     share.is_sound &= is_point;
 }
 
-/// The lanes where Σ zᵢ·Rᵢ = [Σ zᵢ·wᵢ]B.
+/// The lanes where Σ zᵢ·Rᵢ = [Σ zᵢ·rᵢ]B.
 fn prove<L: Lanes>(shares: &[Share]) -> Mask {
     let mut combs = [Comb::default()];
     let mut sum = PointBlocks::default();
@@ -161,7 +163,7 @@ impl Share {
         );
     }
 
-    /// w = S − h·a from the copies; S must be below ℓ.
+    /// r, and whether S = r + h·a, from the copies.
     fn set<L: Lanes>(
         &mut self,
         jobs: [&Job<'_>; 8],
@@ -169,26 +171,38 @@ impl Share {
         scratch: &mut Scratch,
         digests: &mut [Block; DIGEST_WORDS],
     ) {
+        let mut secrets = ScalarBlocks::default();
+        let mut nonces = ScalarBlocks::default();
+        sign::load_secrets(&jobs.map(|job| &job.key.copies.scalar), &mut secrets);
+        let messages = jobs.map(|job| [&job.key.copies.prefix[..], job.message]);
+        sha512::digest::<L, 2>(&messages, scratch, digests);
+        L::run(
+            #[inline(always)]
+            || sign::reduce::<L>(digests).canonical().store(&mut nonces),
+        );
         let messages = core::array::from_fn(|lane| {
             [&points[lane][..], &jobs[lane].key.copies.public[..], jobs[lane].message]
         });
         sha512::digest::<L, 3>(&messages, scratch, digests);
-        let mut secrets = ScalarBlocks::default();
-        sign::load_secrets(&jobs.map(|job| &job.key.copies.scalar), &mut secrets);
         self.is_sound = (0..8).fold(0, |mask, lane| mask | Mask::from(jobs[lane].key.is_sound()) << lane);
-        let mut nonces = ScalarBlocks::default();
         self.is_sound &= L::run(
             #[inline(always)]
             || {
-                let answer = Scalar::<L>::from_words(answers.each_ref().map(L::load));
                 let product = sign::reduce::<L>(digests).mul(Scalar::load(&secrets));
-                answer.sub(product).store(&mut nonces);
-                answer.same(answer.canonical())
+                let words = Scalar::load(&nonces).add(product).canonical().to_words();
+                (0..4).fold(Mask::MAX, |mask, word| mask & words[word].equals(L::load(&answers[word])))
             },
         );
         self.set_scalar::<L>(&nonces);
         erase(&mut secrets);
         erase(&mut nonces);
+    }
+}
+
+#[cfg(test)]
+impl Share {
+    pub(super) fn forget_public(&mut self) {
+        *self = Self { scalar: self.scalar, ..Self::default() };
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn strike_table(_: usize, _: &Window) -> Option<Box<Window>> {
 }
 
 #[cfg(test)]
-pub(super) use planned::{strike, strike_table};
+pub(super) use planned::{Plan, plan, strike, strike_table};
 
 #[cfg(test)]
 mod planned {

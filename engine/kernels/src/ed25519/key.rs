@@ -27,10 +27,11 @@ pub struct Key {
     pub(super) checksum: u64,
 }
 
-/// The scalar and A again.
+/// The scalar, the prefix and A again.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub(super) struct Copies {
     pub(super) scalar: [u64; DIGITS],
+    pub(super) prefix: [u8; 32],
     pub(super) public: [u8; 32],
 }
 
@@ -82,7 +83,7 @@ impl Key {
     }
 
     fn sum(&self) -> u64 {
-        let octets = [&self.prefix, &self.public, &self.copies.public];
+        let octets = [&self.prefix, &self.public, &self.copies.prefix, &self.copies.public];
         let words =
             octets.into_iter().flat_map(|octets| octets.as_chunks().0).map(|word| u64::from_le_bytes(*word));
         let mut factor = 0x9e37_79b9_7f4a_7c15_u64;
@@ -93,6 +94,11 @@ impl Key {
         }
         sum
     }
+}
+
+/// Prepares a key, its check having a weight of 1.
+pub(super) fn prepare<L: Lanes>(seed: &[u8; 32]) -> Option<Key> {
+    Prepare { seed, weight: &Block::default() }.run::<L>()
 }
 
 struct Prepare<'a> {
@@ -119,9 +125,10 @@ impl Kernel for Prepare<'_> {
         let is_right = check::is_multiple::<L>(&vectors[0], &scalars.plain, self.weight);
         let scalar = scalars.montgomery.map(|block| block.0[0]);
         let public = sign::octets(&vectors[0].encoded, 0);
-        let copies = Copies { scalar, public };
+        let copies = Copies { scalar, prefix: [0; 32], public };
         let mut key = Key { scalar, prefix: [0; 32], public, copies, checksum: 0 };
         key.prefix.copy_from_slice(&octets[32..]);
+        key.copies.prefix.copy_from_slice(&octets[32..]);
         key.checksum = key.sum();
         is_right.then_some(key)
     }

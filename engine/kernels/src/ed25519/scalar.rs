@@ -4,7 +4,7 @@
 //! and the other below ℓ.
 
 use super::tables::{ORDER, ORDER_R, ORDER_R2};
-use crate::lanes::{Block, DIGIT_BITS, DIGIT_MASK, Lanes, Mask};
+use crate::lanes::{Block, DIGIT_BITS, DIGIT_MASK, Lanes};
 
 /// Digits of a number.
 pub(super) const DIGITS: usize = 5;
@@ -153,17 +153,6 @@ impl<L: Lanes> Scalar<L> {
         Self(sum)
     }
 
-    /// self − other + 2ℓ, for another number below 2ℓ.
-    #[inline(always)]
-    pub(super) fn sub(self, other: Self) -> Self {
-        let mut sum = core::array::from_fn(
-            #[inline(always)]
-            |i| self.0[i].add(L::splat(2 * ORDER[i])).sub(other.0[i]),
-        );
-        ripple(&mut sum);
-        Self(sum)
-    }
-
     /// The number below ℓ.
     ///
     /// With q = the bits from 2^252 upwards, self − q·ℓ lies between −q·2^125 and 2^252, so it needs ℓ once more at most.
@@ -196,11 +185,5 @@ impl<L: Lanes> Scalar<L> {
             #[inline(always)]
             |i| L::select(is_even, other.0[i], self.0[i]),
         ))
-    }
-
-    /// The lanes where the two are the same digits.
-    #[inline(always)]
-    pub(super) fn same(self, other: Self) -> Mask {
-        (0..DIGITS).fold(Mask::MAX, |mask, i| mask & self.0[i].equals(other.0[i]))
     }
 }
