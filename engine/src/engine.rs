@@ -7,13 +7,13 @@ use std::sync::atomic::AtomicBool;
 
 use keylane_shm::{EngineFlags, RegionError};
 
-use crate::audit::{Archive, AuditLog, AuditRing, Newest, Record, Segment};
+use crate::audit::{self, Archive, AuditLog, AuditRing, Newest, Record, Segment};
 use crate::config::{Config, ConfigError};
 use crate::control::{Control, ControlError, ControlParts, WorkerPort};
 use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::keeper::{self, Keeper};
-use crate::limits::{AUDIT_RING_RECORDS, KEEPER_INBOX, WORKER_INBOX};
+use crate::limits::{KEEPER_INBOX, WORKER_INBOX};
 use crate::mailbox::Mailbox;
 use crate::messages::{FromWorker, KeeperDone, KeeperJob, ToWorker};
 use crate::os::process;
@@ -86,8 +86,8 @@ pub fn run(config: &Config, unlock: Unlock, accept_rollback: bool) -> Result<(),
     let outcome =
         start_workers(config, &mail, flags, &mut threads).and_then(|(workers, audit_rings, full)| {
             let store_epoch = opened.store.epoch();
-            let Opened { store, archive, segment, segments, preface } = opened;
-            let mut audit = AuditLog::new(segment, segments, audit_rings, full);
+            let Opened { store, archive, segment, next, segments, preface } = opened;
+            let mut audit = AuditLog::new(segment, next, segments, audit_rings, full);
             preface.into_iter().for_each(|record| audit.append(record));
             start_keeper(store, archive, &mail, &mut threads)?;
             let parts = ControlParts {
@@ -156,6 +156,8 @@ struct Opened {
     store: Store,
     archive: Archive,
     segment: Segment,
+    /// Made in advance by the last engine.
+    next: Option<Segment>,
     segments: usize,
     /// First records of this run.
     preface: Vec<Record>,
@@ -163,8 +165,9 @@ struct Opened {
 
 impl Opened {
     fn open(config: &Config, unlock: Unlock, accept_rollback: bool) -> Result<Self, EngineError> {
-        let archive =
-            Archive::open(&config.store.join(AUDIT_DIRECTORY), config.audit).map_err(EngineError::Audit)?;
+        let lost_max = audit::lost_max(config.worker_count());
+        let archive = Archive::open(&config.store.join(AUDIT_DIRECTORY), config.audit, lost_max)
+            .map_err(EngineError::Audit)?;
         let newest = archive.newest().map_err(EngineError::Audit)?;
         let seen = newest.as_ref().map(|newest| newest.witness);
         let store =
@@ -176,21 +179,21 @@ impl Opened {
             return Err(EngineError::ForeignAudit(config.store.join(AUDIT_DIRECTORY)));
         }
         let preface = preface(config, newest.as_ref(), &store);
-        let segment = match newest {
-            Some(newest) => newest.segment,
-            None => archive.create(0, now).map_err(EngineError::Audit)?,
+        let (segment, next) = match newest {
+            Some(newest) => (newest.segment, newest.next),
+            None => (archive.create(0, now).map_err(EngineError::Audit)?, None),
         };
         let segments = archive.segments().map_err(EngineError::Audit)?.len();
-        Ok(Self { store, archive, segment, segments, preface })
+        Ok(Self { store, archive, segment, next, segments, preface })
     }
 }
 
 /// What the log says first: what may have been lost, what was overridden, and where the store stands.
 fn preface(config: &Config, newest: Option<&Newest>, store: &Store) -> Vec<Record> {
-    let lost_max = config.worker_count() * AUDIT_RING_RECORDS;
-    let gap = newest.filter(|newest| !newest.clean).map(|_| Record::gap(lost_max as u64));
+    let gap = newest.filter(|newest| !newest.clean).map(|newest| Record::gap(newest.lost_max));
     let rollback = store.rolled_back().map(Record::rollback_accepted);
-    let start = [Record::start(), Record::epoch(store.epoch(), store.commitment())];
+    let lost_max = audit::lost_max(config.worker_count());
+    let start = [Record::start(lost_max), Record::epoch(store.epoch(), store.commitment())];
     gap.into_iter().chain(rollback).chain(start).collect()
 }
 

@@ -45,6 +45,10 @@ pub const ENTRY_BYTES_MAX: u32 = 1_024;
 
 /// Requests that one worker holds between intake and complete.
 pub const WORKER_REQUESTS_MAX: usize = 1_024;
+/// Those of one session among them: two batches, so that the next fills while one runs.
+pub const SESSION_REQUESTS_MAX: u32 = 256;
+/// Entries taken from all channels of a worker between two slices of work.
+pub const TURN_ENTRIES_MAX: u32 = 1_024;
 /// Entries taken from one channel before the next channel has its turn.
 pub const INTAKE_BURST: u32 = 64;
 /// Operations of one batch.
@@ -59,6 +63,9 @@ pub const AUDIT_RING_RECORDS: usize = 65_536;
 /// How long a record may wait before the control thread starts to write it. It is written earlier when a ring is half
 /// full; a write costs several system calls, which a busy engine must not make for every few operations.
 pub const AUDIT_FLUSH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Refusals of one grant that one worker records one by one in a second; of the others it records how many.
+pub const REFUSAL_RECORDS_MAX: u32 = 100;
 
 /// Messages to one worker that wait.
 pub const WORKER_INBOX: usize = 4_096;
@@ -82,6 +89,10 @@ pub const KEY_FILE_BYTES_MAX: usize = 64 * 1024;
 const _: () = {
     assert!(RSA_SLICE_MAX <= BATCH_MAX);
     assert!(BATCH_MAX <= WORKER_REQUESTS_MAX);
+    assert!(2 * BATCH_MAX <= SESSION_REQUESTS_MAX as usize);
+    // No session keeps the others out.
+    assert!(2 * SESSION_REQUESTS_MAX as usize <= WORKER_REQUESTS_MAX);
+    assert!(INTAKE_BURST <= TURN_ENTRIES_MAX);
     // A reserved audit entry always finds room in its worker's ring.
     assert!(WORKER_REQUESTS_MAX <= AUDIT_RING_RECORDS);
     assert!(RING_ENTRIES_MIN.is_power_of_two() && RING_ENTRIES_MAX.is_power_of_two());

@@ -1,10 +1,13 @@
 //! A channel at its worker: the engine's half of its rings, and whether its client must be woken.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use keylane_shm::{EngineChannel, RingFault};
 use rustix::net::{SendFlags, send};
 
+use crate::limits::SESSION_REQUESTS_MAX;
 use crate::messages::ChannelSeat;
 use crate::pipeline::request::Origin;
 
@@ -22,7 +25,9 @@ pub struct Seat {
     /// The rings.
     pub half: EngineChannel,
     /// Requests taken in and not answered.
-    pub in_flight: u32,
+    in_flight: u32,
+    /// Those of all channels of the session at this worker, which alone counts.
+    share: Arc<AtomicU32>,
 }
 
 impl Seat {
@@ -68,6 +73,23 @@ impl Seat {
         self.offered
     }
 
+    /// Requests that its session may still have in flight.
+    pub fn share_left(&self) -> u32 {
+        SESSION_REQUESTS_MAX.saturating_sub(self.share.load(Ordering::Relaxed))
+    }
+
+    /// A request was taken in.
+    pub fn took(&mut self) {
+        self.in_flight += 1;
+        self.share.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request was answered.
+    pub fn answered(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.share.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// Whether the completion ring has a free entry beyond those that the requests in flight will fill.
     pub fn has_completion_room(&mut self) -> Result<bool, RingFault> {
         self.half.completions().has_room_for(self.in_flight + 1)
@@ -96,21 +118,32 @@ impl Seat {
     }
 }
 
+impl Drop for Seat {
+    /// Nobody answers its requests any more.
+    fn drop(&mut self) {
+        self.share.fetch_sub(self.in_flight, Ordering::Relaxed);
+    }
+}
+
 /// The channels of one worker. Positions are reused, generations tell the users of one position apart.
 #[derive(Default)]
 pub struct Seats {
-    seats: Vec<Option<Seat>>,
+    places: Vec<Option<Seat>>,
     generations: Vec<u32>,
+    /// Position whose turn is first.
+    first: usize,
 }
 
 impl Seats {
     /// Seats a channel.
     pub fn add(&mut self, channel: ChannelSeat) {
-        let free = self.seats.iter().position(Option::is_none).unwrap_or_else(|| {
-            self.seats.push(None);
+        let free = self.places.iter().position(Option::is_none).unwrap_or_else(|| {
+            self.places.push(None);
             self.generations.push(0);
-            self.seats.len() - 1
+            self.places.len() - 1
         });
+        let of_session = |seat: &&Seat| seat.session == channel.session;
+        let share = self.places.iter().flatten().find(of_session).map(|seat| Arc::clone(&seat.share));
         let Some(generation) = self.generations.get_mut(free) else { return };
         *generation = generation.wrapping_add(1);
         let (submission_bytes, completion_bytes) = channel.entry_bytes;
@@ -127,27 +160,28 @@ impl Seats {
             published: false,
             half: channel.half,
             in_flight: 0,
+            share: share.unwrap_or_default(),
         };
-        if let Some(place) = self.seats.get_mut(free) {
+        if let Some(place) = self.places.get_mut(free) {
             *place = Some(seat);
         }
     }
 
     /// The channel that a request came from, if it is still there.
     pub fn find(&mut self, origin: Origin) -> Option<&mut Seat> {
-        let seat = self.seats.get_mut(origin.seat as usize)?.as_mut()?;
+        let seat = self.places.get_mut(origin.seat as usize)?.as_mut()?;
         (seat.generation == origin.generation).then_some(seat)
     }
 
     /// The channel in this position.
     pub fn at(&mut self, index: u32) -> Option<&mut Seat> {
-        self.seats.get_mut(index as usize)?.as_mut()
+        self.places.get_mut(index as usize)?.as_mut()
     }
 
     /// Removes the channels that `gone` picks; returns how many.
     pub fn remove(&mut self, gone: impl Fn(&Seat) -> bool) -> u64 {
         let mut removed = 0;
-        for place in &mut self.seats {
+        for place in &mut self.places {
             if place.as_ref().is_some_and(&gone) {
                 *place = None;
                 removed += 1;
@@ -158,6 +192,18 @@ impl Seats {
 
     /// Every channel.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Seat> {
-        self.seats.iter_mut().flatten()
+        self.places.iter_mut().flatten()
+    }
+
+    /// Every channel, beginning with the one whose turn is first.
+    pub fn in_turn(&mut self) -> impl Iterator<Item = &mut Seat> {
+        let first = self.first.min(self.places.len());
+        let (last, next) = self.places.split_at_mut(first);
+        next.iter_mut().chain(last).flatten()
+    }
+
+    /// The one in this position was the last that found room: the next round begins behind it.
+    pub fn begin_behind(&mut self, index: u32) {
+        self.first = (index as usize + 1) % self.places.len().max(1);
     }
 }

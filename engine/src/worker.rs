@@ -10,7 +10,7 @@ use keylane_shm::{EngineFlags, Parker};
 use crate::bells::{self, Bells};
 use crate::counters::Counters;
 use crate::engine::number;
-use crate::limits::PARK_MAX;
+use crate::limits::{PARK_MAX, TURN_ENTRIES_MAX};
 use crate::mailbox::Mailbox;
 use crate::messages::{ChannelSeat, FromWorker, ToWorker};
 use crate::os::registers;
@@ -123,6 +123,7 @@ impl Worker {
         progress |= self.take_in();
         progress |= self.pipeline.run_slice(&mut self.seats);
         self.pipeline.ring_clients(&mut self.seats);
+        self.pipeline.settle(false);
         if self.pipeline.audit_presses() {
             self.ports.control.ring();
             self.counters.syscalls.add(1);
@@ -134,15 +135,25 @@ impl Worker {
     }
 
     fn take_in(&mut self) -> bool {
-        let mut progress = false;
-        for seat in self.seats.iter_mut() {
-            let session = seat.session();
-            if self.pipeline.take_in(seat, &self.sessions, self.draining) {
-                progress = true;
+        let mut left = TURN_ENTRIES_MAX;
+        let mut last = None;
+        for seat in self.seats.in_turn() {
+            let (index, session) = (seat.index(), seat.session());
+            let taken = self.pipeline.take_in(seat, &self.sessions, self.draining);
+            if taken > 0 {
                 self.rung.retain(|&rung| rung != session);
             }
+            left = left.saturating_sub(taken);
+            if left == 0 || !self.pipeline.has_room() {
+                last = Some(index);
+                break;
+            }
         }
-        if !self.rung.is_empty() {
+        let progress = left < TURN_ENTRIES_MAX;
+        if let Some(last) = last {
+            // Whoever comes behind had no turn yet, so that nobody rang for nothing.
+            self.seats.begin_behind(last);
+        } else if !self.rung.is_empty() {
             let now = Instant::now();
             for session in self.rung.drain(..) {
                 self.bells.rang_for_nothing(&self.parker, session, now);
@@ -207,8 +218,10 @@ impl Worker {
     /// A channel whose peer broke protocol is not looked at again.
     fn report_broken(&mut self) {
         while let Some(broken) = self.pipeline.broken.pop() {
-            let Some(seat) = self.seats.at(broken.seat) else { continue };
-            let (session, channel) = (seat.session(), seat.channel());
+            let seat = self.seats.at(broken.seat).filter(|seat| seat.channel() == broken.channel);
+            let Some((session, channel)) = seat.map(|seat| (seat.session(), seat.channel())) else {
+                continue;
+            };
             self.remove_seats(|seat| seat.channel() == channel);
             self.tell(FromWorker::Quarantine { session, channel, fault: broken.fault });
         }
@@ -217,6 +230,7 @@ impl Worker {
     fn report_drained(&mut self) {
         if self.draining && !self.drained && self.pipeline.is_empty() {
             self.drained = true;
+            self.pipeline.settle(true);
             self.tell(FromWorker::Drained { worker: self.index });
         }
     }

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use keylane_api::control::{
     ChannelShape, KeySelector, PACKET_BYTES_MAX, Reply, Request, decode, encode, socket,
 };
-use keylane_api::wire::ABI;
-use keylane_api::{Client, Input, Scheme};
+use keylane_api::wire::{ABI, CompletionHeader, Operation, SubmissionHeader};
+use keylane_api::{Call, ChannelOptions, Client, Input, Scheme, Status};
 use keylane_tests::engine::{Engine, SLOT};
 use keylane_tests::process::eventually;
 use keylane_tests::signing::{tls13, transcript, verifies};
@@ -90,6 +90,20 @@ impl Mischief {
     /// Answers so far.
     fn answered(&self) -> u32 {
         word(&self.completion, TAIL).wrapping_sub(self.first)
+    }
+
+    /// Tags and statuses of a full completion ring.
+    fn answers(&self) -> impl Iterator<Item = (u64, u16)> {
+        let place = |number: u32| {
+            let cursor = self.first.wrapping_add(number);
+            ENTRIES + u64::from(cursor % self.entries) * u64::from(SHAPE.completion_bytes)
+        };
+        (0..self.entries).map(move |number| {
+            let mut header = [0; 24];
+            self.completion.read_exact_at(&mut header, place(number)).expect("reads");
+            let header: CompletionHeader = bytemuck::pod_read_unaligned(&header);
+            (header.tag, header.status)
+        })
     }
 
     fn is_thrown_out(&self) -> bool {
@@ -260,6 +274,107 @@ fn a_flood_of_rings_starves_nobody() {
         mischief.publish(1);
         eventually("its entry is answered", PATIENCE, || (mischief.answered() == 1).then_some(()));
     });
+}
+
+/// A session that always has more to sign than the engine can, from before the bystander came.
+#[test]
+fn a_flood_of_requests_leaves_room_for_others() {
+    let token = Token::new();
+    let engine = token.serve_granted(&Options::default());
+    for (label, algorithm) in [("k", "p-256"), ("slow", "rsa-2048")] {
+        engine.keylane(&["key", "generate", "--slot", SLOT, "--label", label, "--algorithm", algorithm]);
+    }
+    let (greedy, newcomer) = (engine.client(), engine.client());
+    let (stop, flooded, signed) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        let _stop = Stop(&stop);
+        for _ in 0..4 {
+            scope.spawn(|| flood(&greedy, &stop, &flooded));
+        }
+        eventually("the flood runs", PATIENCE, || (flooded.load(Ordering::Relaxed) > 100).then_some(()));
+        scope.spawn(|| bystander(&newcomer, &stop, &signed));
+        eventually("the newcomer signs", PATIENCE, || (signed.load(Ordering::Relaxed) > 20).then_some(()));
+    });
+    engine.terminate();
+}
+
+fn flood(client: &Client, stop: &AtomicBool, flooded: &AtomicU64) {
+    let selector = KeySelector::Label { slot: Some(SLOT.to_owned()), label: "slow".to_owned() };
+    let key = client.key(&selector, soon()).expect("the key is there");
+    let shape = ChannelShape { entries: 4_096, submission_bytes: 256, completion_bytes: 640 };
+    let mut channel =
+        client.channel(ChannelOptions { shape, ..ChannelOptions::default() }).expect("a channel");
+    let message = tls13(&transcript(1, 1));
+    let call = Call::Sign { key: &key, scheme: Scheme::RsaPssSha256, input: Input::Message(&message) };
+    let deadline = Instant::now() + Duration::from_secs(300);
+    while !stop.load(Ordering::Relaxed) {
+        while channel.submit(call, deadline).is_ok() {}
+        channel.wait(Instant::now() + Duration::from_millis(10));
+        while let Some((_, outcome)) = channel.take_next() {
+            outcome.expect("it is served, too");
+            flooded.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The engine computes nothing for a client that has given up.
+#[test]
+fn an_operation_that_nobody_waits_for_is_refused() {
+    beside_a_bystander(|token, _| {
+        let mischief = Mischief::new(token);
+        let selector = KeySelector::Label { slot: Some(SLOT.to_owned()), label: "k".to_owned() };
+        let (resolved, _) = ask(&mischief.control, &Request::ResolveKey { selector });
+        let Reply::KeyResolved(key) = resolved else { panic!("{resolved:?}") };
+        let message = tls13(&transcript(3, 3));
+        let header = SubmissionHeader {
+            key: key.handle,
+            operation: Operation::Sign as u16,
+            scheme: Scheme::EcdsaP256Sha256 as u16,
+            length: u32::try_from(message.len()).expect("short"),
+            ..SubmissionHeader::default()
+        };
+        for number in 0..SHAPE.entries {
+            // Every other gives up at once.
+            let header = SubmissionHeader { tag: number.into(), budget_us: number % 2, ..header };
+            mischief.write_entry(number, &[bytemuck::bytes_of(&header), &message].concat());
+        }
+        mischief.publish(SHAPE.entries);
+        eventually("all are answered", PATIENCE, || (mischief.answered() == SHAPE.entries).then_some(()));
+        for (tag, status) in mischief.answers() {
+            let expected = if tag % 2 == 0 { Status::Ok } else { Status::DeadlineUnmeetable };
+            assert_eq!(Status::from_code(status), Some(expected), "{tag}");
+        }
+    });
+}
+
+/// Refusals beyond a rate are counted in the audit log, not listed: history is not pushed out.
+#[test]
+fn refused_requests_do_not_fill_the_audit_log() {
+    let token = Token::new();
+    let engine = token.serve_granted(&Options::default());
+    engine.keylane(&["key", "generate", "--slot", SLOT, "--label", "k", "--algorithm", "p-256"]);
+    let client = engine.client();
+    let selector = KeySelector::Label { slot: Some(SLOT.to_owned()), label: "k".to_owned() };
+    let key = client.key(&selector, soon()).expect("the key is there");
+    let mut channel = client.channel(ChannelOptions::default()).expect("a channel");
+    let records = || engine.status()["audit"]["next_sequence"].as_u64().expect("a number");
+    let before = records();
+    let digest = Call::Sign { key: &key, scheme: Scheme::EcdsaP256Sha256, input: Input::Digest(&[7; 32]) };
+    let mut refused = 0;
+    while refused < 5_000 {
+        while channel.submit(digest, soon()).is_ok() {}
+        channel.wait(soon());
+        while let Some((_, outcome)) = channel.take_next() {
+            outcome.expect_err("a default key signs no digests");
+            refused += 1;
+        }
+    }
+    // Whatever was counted is recorded when its second is over.
+    eventually("the refusals are in the log", PATIENCE, || (records() > before + 100).then_some(()));
+    std::thread::sleep(Duration::from_secs(3));
+    let recorded = records() - before;
+    assert!(recorded < 2_000, "{recorded} records of {refused} refusals");
+    engine.terminate();
 }
 
 #[test]

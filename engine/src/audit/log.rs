@@ -12,8 +12,8 @@ use super::{AuditRing, Record, Segment};
 use crate::admin::status;
 use crate::limits::AUDIT_FLUSH_INTERVAL;
 
-/// Records of one write.
-const WRITE_RECORDS: usize = 65_536;
+/// Records of one write: on their way to the disk while the rings fill again.
+pub(super) const WRITE_RECORDS: usize = 65_536;
 /// The next segment is asked for when this part of the current one is left.
 const NEXT_WHEN_LEFT: u64 = SEGMENT_RECORDS / 2;
 /// How long after a failure the log tries again.
@@ -33,6 +33,8 @@ pub struct AuditLog {
     full: Arc<AtomicBool>,
     durable_records: u64,
     segments: u64,
+    /// The newest epoch record: what the next segment begins with.
+    epoch: Option<Record>,
 }
 
 /// One write that must reach the disk, followed by an fsync.
@@ -46,11 +48,17 @@ pub struct AuditWrite<'a> {
 }
 
 impl AuditLog {
-    /// A log that goes on in `current`; `segments` are on disk now. `full` is shared with the rings.
-    pub fn new(current: Segment, segments: usize, rings: Vec<Arc<AuditRing>>, full: Arc<AtomicBool>) -> Self {
+    /// A log that goes on in `current`, then in `next`; `segments` are on disk now. `full` is shared with the rings.
+    pub fn new(
+        current: Segment,
+        next: Option<Segment>,
+        segments: usize,
+        rings: Vec<Arc<AuditRing>>,
+        full: Arc<AtomicBool>,
+    ) -> Self {
         Self {
             current,
-            next: None,
+            next,
             next_asked: false,
             retry_at: None,
             rings,
@@ -61,11 +69,15 @@ impl AuditLog {
             full,
             durable_records: 0,
             segments: segments as u64,
+            epoch: None,
         }
     }
 
     /// Adds a record of the engine's own; it is written with the next batch.
     pub fn append(&mut self, record: Record) {
+        if record.witnessed_epoch().is_some() {
+            self.epoch = Some(record);
+        }
         self.own.push_back(record);
         self.flush_at = None;
     }
@@ -164,6 +176,10 @@ impl AuditLog {
         match self.next.take() {
             Some(next) => {
                 self.current = next;
+                // The segment was made some time ago: whoever starts from it must know the epoch of now.
+                if let Some(epoch) = self.epoch {
+                    self.own.push_front(epoch);
+                }
                 self.set_full(false);
             }
             None => self.set_full(true),

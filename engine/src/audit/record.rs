@@ -38,6 +38,7 @@ impl Record {
     const GAP: u16 = 0xff03;
     const EPOCH: u16 = 0xff04;
     const ROLLBACK_ACCEPTED: u16 = 0xff05;
+    const REFUSALS: u16 = 0xff06;
 
     fn own(kind: u16, number: u64, commitment: [u8; 32]) -> Self {
         Self {
@@ -50,9 +51,9 @@ impl Record {
         }
     }
 
-    /// The engine started.
-    pub fn start() -> Self {
-        Self::own(Self::START, 0, [0; 32])
+    /// The engine started; a crash of it loses at most `lost_max` records.
+    pub fn start(lost_max: u64) -> Self {
+        Self::own(Self::START, lost_max, [0; 32])
     }
 
     /// The engine stopped in good order: nothing was lost before this record.
@@ -75,6 +76,11 @@ impl Record {
         Self::own(Self::ROLLBACK_ACCEPTED, epoch, [0; 32])
     }
 
+    /// `count` more requests under this grant were refused than records of refusals are kept.
+    pub fn refusals(grant: u32, count: u64) -> Self {
+        Self { grant, ..Self::own(Self::REFUSALS, count, [0; 32]) }
+    }
+
     /// Whether nothing was written here.
     pub fn is_empty(&self) -> bool {
         self.time_ns == 0
@@ -83,6 +89,11 @@ impl Record {
     /// Whether the engine stopped in good order here.
     pub fn is_stop(&self) -> bool {
         self.mechanism == Self::STOP
+    }
+
+    /// What a crash of the engine that started here can lose, in records.
+    pub fn lost_max(&self) -> Option<u64> {
+        (self.mechanism == Self::START).then_some(self.key)
     }
 
     /// The store's epoch that this record witnesses.

@@ -31,7 +31,7 @@ struct Header {
     first_sequence: u64,
     created_ns: u64,
     epoch: u64,
-    reserved: u64,
+    lost_max: u64,
 }
 
 const _: () = assert!(size_of::<Header>() == Record::BYTES && RECORD_BYTES as usize == Record::BYTES);
@@ -49,6 +49,8 @@ pub struct Archive {
     directory: PathBuf,
     keep: usize,
     when_full: WhenFull,
+    /// Records that a crash of this engine can lose.
+    lost_max: u64,
 }
 
 /// What a segment says of the store at the time of its making.
@@ -64,26 +66,43 @@ pub struct Witness {
 pub struct Newest {
     /// Open to be appended to.
     pub segment: Segment,
+    /// The segment after it, made in advance and still empty.
+    pub next: Option<Segment>,
     /// The store that it belongs to, and the newest epoch of it that the log knows.
     pub witness: Witness,
     /// Whether the last engine stopped in good order.
     pub clean: bool,
+    /// If not: records that it lost at most.
+    pub lost_max: u64,
 }
 
 impl Archive {
-    /// The archive in `directory`, which is created if it is not there.
-    pub fn open(directory: &Path, config: Audit) -> io::Result<Self> {
+    /// The archive in `directory`, which is created if it is not there. A crash of this engine can lose `lost_max`
+    /// records, which its segments say.
+    pub fn open(directory: &Path, config: Audit, lost_max: u64) -> io::Result<Self> {
         fs::create_dir_all(directory).map_err(|cause| name_file(directory, &cause))?;
         // Two at least: one is being written while the next is made.
         let keep = (config.keep as usize).max(2);
-        Ok(Self { directory: directory.to_owned(), keep, when_full: config.when_full })
+        Ok(Self { directory: directory.to_owned(), keep, when_full: config.when_full, lost_max })
     }
 
-    /// Opens the newest segment, if there is one. Every segment starts with the epoch of its time, so that older ones
-    /// need not be read.
+    /// Opens the newest segment that has records, if there is one. Every segment starts with the newest epoch of its
+    /// time, so that older ones need not be read; but one that was made in advance says nothing of what its
+    /// predecessor has recorded since.
     pub fn newest(&self) -> io::Result<Option<Newest>> {
-        let Some(&first_sequence) = self.segments()?.last() else { return Ok(None) };
-        self.replay(first_sequence).map(Some).map_err(|cause| name_file(&self.path(first_sequence), &cause))
+        let segments = self.segments()?;
+        let Some((&last, before)) = segments.split_last() else { return Ok(None) };
+        let newest = self.replay(last)?;
+        match before.last() {
+            Some(&first) if newest.segment.records == 0 => {
+                let mut current = self.replay(first)?;
+                current.witness.epoch = current.witness.epoch.max(newest.witness.epoch);
+                current.lost_max = current.lost_max.max(newest.lost_max);
+                current.next = Some(newest.segment);
+                Ok(Some(current))
+            }
+            _ => Ok(Some(newest)),
+        }
     }
 
     /// First sequence numbers of the segments, oldest first.
@@ -125,7 +144,7 @@ impl Archive {
     fn allocate(&self, first_sequence: u64, witness: Witness) -> io::Result<Segment> {
         let path = self.path(first_sequence);
         let temporary = path.with_extension("new");
-        let result = write_new(&temporary, first_sequence, witness).and_then(|file| {
+        let result = write_new(&temporary, first_sequence, witness, self.lost_max).and_then(|file| {
             fs::rename(&temporary, &path)?;
             File::open(&self.directory)?.sync_all()?;
             Ok(Segment { file: Arc::new(file), first_sequence, records: 0 })
@@ -139,14 +158,20 @@ impl Archive {
 
     /// Opens a segment, finds its end, and what it witnessed.
     fn replay(&self, first_sequence: u64) -> io::Result<Newest> {
+        self.read(first_sequence).map_err(|cause| name_file(&self.path(first_sequence), &cause))
+    }
+
+    fn read(&self, first_sequence: u64) -> io::Result<Newest> {
         let file = OpenOptions::new().read(true).write(true).open(self.path(first_sequence))?;
         let mut header = Header::zeroed();
         file.read_exact_at(bytemuck::bytes_of_mut(&mut header), 0)?;
         validate(&header, first_sequence)?;
         let mut found = Newest {
             segment: Segment { file: Arc::new(file), first_sequence, records: 0 },
+            next: None,
             witness: Witness { store: header.store, epoch: header.epoch },
             clean: true,
+            lost_max: header.lost_max,
         };
         let mut chunk = vec![Record::default(); 4096];
         let mut index = 0;
@@ -179,10 +204,13 @@ impl Newest {
         if let Some(epoch) = record.witnessed_epoch() {
             self.witness.epoch = self.witness.epoch.max(epoch);
         }
+        if let Some(lost_max) = record.lost_max() {
+            self.lost_max = self.lost_max.max(lost_max);
+        }
     }
 }
 
-fn write_new(path: &Path, first_sequence: u64, witness: Witness) -> io::Result<File> {
+fn write_new(path: &Path, first_sequence: u64, witness: Witness, lost_max: u64) -> io::Result<File> {
     let file =
         OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(path)?;
     // Space is taken now, so that a full disk is found before a record depends on it.
@@ -195,7 +223,7 @@ fn write_new(path: &Path, first_sequence: u64, witness: Witness) -> io::Result<F
         first_sequence,
         created_ns: now_ns(),
         epoch: witness.epoch,
-        reserved: 0,
+        lost_max,
     };
     file.write_all_at(bytemuck::bytes_of(&header), 0)?;
     file.sync_all()?;

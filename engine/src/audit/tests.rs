@@ -10,9 +10,10 @@ use crate::config::{Audit, WhenFull};
 use crate::limits::AUDIT_RING_RECORDS;
 
 const WITNESS: Witness = Witness { store: [7; 16], epoch: 3 };
+const LOST_MAX: u64 = 5;
 
 fn archive(directory: &Path, keep: u32, when_full: WhenFull) -> Archive {
-    Archive::open(directory, Audit { keep, when_full }).expect("opens")
+    Archive::open(directory, Audit { keep, when_full }, LOST_MAX).expect("opens")
 }
 
 /// Does what the reactor does, at once.
@@ -42,8 +43,8 @@ fn a_reservation_is_refused_exactly_when_it_could_not_be_filled() {
     let first = ring.reserve(&mut reserved).expect("one but last");
     let second = ring.reserve(&mut reserved).expect("last");
     assert!(ring.reserve(&mut reserved).is_none(), "two reserved, none free");
-    ring.fill(&mut reserved, first, Record::start());
-    ring.fill(&mut reserved, second, Record::start());
+    ring.fill(&mut reserved, first, Record::start(0));
+    ring.fill(&mut reserved, second, Record::start(0));
     assert!(ring.reserve(&mut reserved).is_none(), "full");
     assert!(ring.take().is_some());
     full.store(true, Ordering::Relaxed);
@@ -58,7 +59,7 @@ fn records_reach_the_segment_in_order_and_are_found_again() {
     let archive = archive(directory.path(), 4, WhenFull::Prune);
     let segment = archive.create(0, WITNESS).expect("creates");
     let full = Arc::new(AtomicBool::new(false));
-    let mut log = AuditLog::new(segment, 1, vec![filled_ring(&full, 100)], full);
+    let mut log = AuditLog::new(segment, None, 1, vec![filled_ring(&full, 100)], full);
     log.append(Record::epoch(9, [1; 32]));
     assert!(!log.is_durable());
     assert_eq!(perform(&mut log, Instant::now()), 1);
@@ -79,7 +80,7 @@ fn a_clean_stop_is_told_from_a_crash_and_the_newest_epoch_counts() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let archive = archive(directory.path(), 4, WhenFull::Prune);
     let full = Arc::new(AtomicBool::new(false));
-    let mut log = AuditLog::new(archive.create(0, WITNESS).expect("creates"), 1, Vec::new(), full);
+    let mut log = AuditLog::new(archive.create(0, WITNESS).expect("creates"), None, 1, Vec::new(), full);
     for record in [Record::epoch(12, [0; 32]), Record::rollback_accepted(5), Record::stop()] {
         log.append(record);
     }
@@ -96,7 +97,8 @@ fn a_failed_write_is_repeated_and_refuses_operations_meanwhile() {
     let full = Arc::new(AtomicBool::new(false));
     let ring = filled_ring(&full, 10);
     let rings = vec![Arc::clone(&ring)];
-    let mut log = AuditLog::new(archive.create(0, WITNESS).expect("creates"), 1, rings, Arc::clone(&full));
+    let mut log =
+        AuditLog::new(archive.create(0, WITNESS).expect("creates"), None, 1, rings, Arc::clone(&full));
     let now = Instant::now();
     let first = log.next_write(now).map(|write| (write.offset, write.bytes.to_vec())).expect("due");
     assert!(log.next_write(now).is_none(), "one at a time");
@@ -118,7 +120,7 @@ fn a_full_segment_gives_way_to_the_next_and_none_means_refusal() {
     let mut segment = archive.create(0, WITNESS).expect("creates");
     segment.records = SEGMENT_RECORDS - 3;
     let ring = filled_ring(&full, 10);
-    let mut log = AuditLog::new(segment, 1, vec![Arc::clone(&ring)], Arc::clone(&full));
+    let mut log = AuditLog::new(segment, None, 1, vec![Arc::clone(&ring)], Arc::clone(&full));
     let mut now = Instant::now();
     let wanted = log.needs_segment(now).expect("more than half full");
     assert_eq!(wanted, SEGMENT_RECORDS);
@@ -133,6 +135,37 @@ fn a_full_segment_gives_way_to_the_next_and_none_means_refusal() {
     assert!(log.is_durable());
     assert_eq!(log.status().next_sequence, SEGMENT_RECORDS + 7);
     assert!(ring.reserve(&mut 0).is_some());
+}
+
+/// The next segment is made long before it is needed; what the current one records meanwhile counts.
+#[test]
+fn a_segment_made_in_advance_hides_nothing_of_its_predecessor() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let archive = archive(directory.path(), 4, WhenFull::Prune);
+    let full = Arc::new(AtomicBool::new(false));
+    let current = archive.create(0, WITNESS).expect("creates");
+    archive.create(SEGMENT_RECORDS, Witness { epoch: 8, ..WITNESS }).expect("creates");
+    let mut log = AuditLog::new(current, None, 2, Vec::new(), Arc::clone(&full));
+    log.append(Record::start(70));
+    log.append(Record::epoch(12, [0; 32]));
+    perform(&mut log, Instant::now());
+
+    let newest = archive.newest().expect("reads").expect("some");
+    assert_eq!(newest.witness, Witness { epoch: 12, ..WITNESS });
+    assert_eq!(newest.lost_max, 70, "whoever may lose most counts");
+    assert!(!newest.clean, "no stop record in the segment that was written");
+    assert_eq!((newest.segment.first_sequence, newest.segment.records), (0, 2), "it is gone on in");
+
+    // Full at last: the one that waits is next, and begins with the newest epoch.
+    let mut segment = newest.segment;
+    segment.records = SEGMENT_RECORDS;
+    let mut log = AuditLog::new(segment, newest.next, 2, Vec::new(), full);
+    log.append(Record::epoch(13, [0; 32]));
+    perform(&mut log, Instant::now());
+    assert_eq!(log.status().next_sequence, SEGMENT_RECORDS + 2);
+    let newest = archive.newest().expect("reads").expect("some");
+    assert_eq!((newest.segment.first_sequence, newest.witness.epoch), (SEGMENT_RECORDS, 13));
+    assert!(newest.next.is_none());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use keylane_api::Status;
 use keylane_api::wire::KeyHandle;
 
 use super::audit::Auditor;
-use super::request::{Admitted, Answer, Buffers, Call, Request, Trail, payload, result_room};
+use super::request::{Admitted, Answer, Buffers, Call, Request, Trail, input, payload, result_room};
 use crate::sessions::{Bound, Sessions};
 
 /// What admission makes of a request.
@@ -50,25 +50,34 @@ fn bound(sessions: &Sessions, session: u32, handle: KeyHandle) -> Result<&Bound,
 }
 
 fn sign(request: Request, bound: &Bound, auditor: &mut Auditor, buffers: &mut Buffers) -> Verdict {
-    let Request { origin, call, entry, length, room } = request;
+    let Request { origin, call, entry, length, room, budget } = request;
     let Call::Sign { scheme, digest, .. } = call else {
         buffers.give(entry);
         return Verdict::Answer(Answer::without(origin, Status::Internal));
     };
-    // The record is reserved before anything is decided: a refusal is recorded as well.
+    let (key, grant) = (&bound.key, bound.grant);
+    let verdict = if room < key.algorithm.signature_bytes() {
+        Err(Status::Malformed)
+    } else {
+        key.policy.consent(key.algorithm, scheme, input(&entry, length, digest))
+    };
+    if let Err(status) = verdict
+        && !auditor.records_refusal(grant)
+    {
+        buffers.give(entry);
+        return Verdict::Answer(Answer::without(origin, status));
+    }
+    // Reserved before anything runs.
     let Some(place) = auditor.reserve() else {
         buffers.give(entry);
         return Verdict::Answer(Answer::without(origin, Status::AuditFull));
     };
     let mut message_sha256 = [0; 32];
     message_sha256.copy_from_slice(digest::digest(&digest::SHA256, payload(&entry, length)).as_ref());
-    let trail = Trail { place, grant: bound.grant, message_sha256 };
-    let admitted = Admitted { origin, key: Arc::clone(&bound.key), trail, scheme, digest, entry, length };
-    let verdict = if room < admitted.key.algorithm.signature_bytes() {
-        Err(Status::Malformed)
-    } else {
-        admitted.key.policy.consent(admitted.key.algorithm, scheme, admitted.input())
-    };
+    let trail = Trail { place, grant, message_sha256 };
+    let expires = (!budget.is_zero()).then(|| auditor.now() + budget);
+    let key = Arc::clone(key);
+    let admitted = Admitted { origin, key, trail, scheme, digest, expires, entry, length };
     match verdict {
         Ok(()) => Verdict::Run(admitted),
         Err(status) => Verdict::Answer(auditor.refused(admitted, status, buffers)),

@@ -1,24 +1,36 @@
 //! Stage 7: fills the reserved record, before the completion is published.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use keylane_api::Status;
 
+use super::refusals::{self, Refusals};
 use super::request::{Admitted, Answer, Buffers};
+use crate::admin::GrantId;
 use crate::audit::{AuditRing, Record, Reservation, now_ns};
 
 /// The worker's end of the audit log.
 pub struct Auditor {
     ring: Arc<AuditRing>,
     reserved: usize,
+    now: Instant,
     now_ns: u64,
     pressing: bool,
+    refusals: Refusals,
 }
 
 impl Auditor {
     /// Writes to this ring.
     pub fn new(ring: Arc<AuditRing>) -> Self {
-        Self { ring, reserved: 0, now_ns: now_ns(), pressing: false }
+        Self {
+            ring,
+            reserved: 0,
+            now: Instant::now(),
+            now_ns: now_ns(),
+            pressing: false,
+            refusals: Refusals::default(),
+        }
     }
 
     /// Keeps a place for one record; `None` when the log has no room.
@@ -32,9 +44,34 @@ impl Auditor {
         self.pressing && !before
     }
 
-    /// Reads the clock, once for a batch.
+    /// Reads the clock, once for what is taken in or run together.
     pub fn tick(&mut self) {
+        self.now = Instant::now();
         self.now_ns = now_ns();
+    }
+
+    /// The time of the last [`tick`](Self::tick).
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Whether a refusal under this grant is recorded by itself; beyond a rate refusals are counted.
+    pub fn records_refusal(&mut self, grant: GrantId) -> bool {
+        self.refusals.records(grant, self.now)
+    }
+
+    /// Records how many refusals were only counted, once their second is over or when the worker is about to stop.
+    pub fn settle_refusals(&mut self, stopping: bool) {
+        if self.refusals.is_empty() {
+            return;
+        }
+        self.tick();
+        let Self { ring, reserved, now, refusals, .. } = self;
+        let until = if stopping { *now + refusals::WINDOW } else { *now };
+        refusals.settle(until, |grant, count| {
+            let place = ring.reserve(reserved);
+            place.map(|place| ring.fill(reserved, place, Record::refusals(grant.0, count))).is_some()
+        });
     }
 
     /// Fills the record of an operation and gives its place back to the log.

@@ -1,7 +1,7 @@
 //! Stage 3, [`Admitted`] → [`Batch`]: per algorithm, across keys, sessions and tenants.
 //!
-//! A batch leaves when it is full or when nothing else is waiting to be taken in: an idle engine never delays a lone
-//! request.
+//! After each round of intake one slice leaves, as full as what has come lets it be: an idle engine never delays a lone
+//! request, and a busy one gathers while it computes.
 
 use std::collections::VecDeque;
 

@@ -5,7 +5,7 @@ use keylane_api::Status;
 use super::execute::{self, Computed};
 use super::request::{Buffer, result_room};
 use crate::counters::Counters;
-use crate::crypto::{Checked, Unchecked};
+use crate::crypto::{CheckFailed, Checked, ExecuteError, Unchecked};
 
 /// Checks a result. A faulty one is redone once, with a fresh nonce, and counted; if that is faulty too, the key
 /// context or the machine is broken and the request fails.
@@ -14,29 +14,54 @@ pub fn check(computed: &mut Computed, counters: &Counters) -> Result<Checked, St
         if attempt == 1 {
             computed.outcome = execute::sign(&computed.operation, &mut computed.result);
         }
-        match std::mem::replace(&mut computed.outcome, Err(crate::crypto::ExecuteError::Failed)) {
-            Ok(unchecked) => match verify(computed, unchecked) {
-                Some(checked) => return Ok(checked),
-                None => report(computed, counters),
-            },
-            Err(_) => report(computed, counters),
+        let outcome = std::mem::replace(&mut computed.outcome, Err(ExecuteError::Failed));
+        match outcome.map_err(Withheld::from).and_then(|unchecked| verify(computed, unchecked)) {
+            Ok(checked) => return Ok(checked),
+            Err(Withheld::NoMemory) => return Err(Status::ContextsFull),
+            Err(Withheld::Wrong) => report(computed, counters),
         }
     }
     Err(Status::CheckFailed)
 }
 
-fn verify(computed: &mut Computed, unchecked: Unchecked) -> Option<Checked> {
-    let admitted = &computed.operation.admitted;
-    let context = &computed.operation.context;
-    context.check(admitted.scheme, admitted.input(), result_room(&mut computed.result), unchecked).ok()
+/// Why there is nothing to send yet.
+enum Withheld {
+    /// The machine computed wrongly.
+    Wrong,
+    /// Secret memory was full: nobody's fault, and no better at once.
+    NoMemory,
 }
 
+impl From<ExecuteError> for Withheld {
+    fn from(error: ExecuteError) -> Self {
+        if error == ExecuteError::OutOfMemory { Self::NoMemory } else { Self::Wrong }
+    }
+}
+
+impl From<CheckFailed> for Withheld {
+    fn from(error: CheckFailed) -> Self {
+        if error == CheckFailed::OutOfMemory { Self::NoMemory } else { Self::Wrong }
+    }
+}
+
+fn verify(computed: &mut Computed, unchecked: Unchecked) -> Result<Checked, Withheld> {
+    let admitted = &computed.operation.admitted;
+    let context = &computed.operation.context;
+    let room = result_room(&mut computed.result);
+    Ok(context.check(admitted.scheme, admitted.input(), room, unchecked)?)
+}
+
+/// Counts every failure, and speaks of fewer and fewer: a broken machine fails at every operation.
 fn report(computed: &Computed, counters: &Counters) {
     counters.check_failures.add(1);
-    tracing::error!(
-        key = computed.operation.admitted.key.key.0,
-        "a result did not pass its check and was withheld: faulty memory or processor?"
-    );
+    let failures = counters.check_failures.get();
+    if failures.is_power_of_two() {
+        tracing::error!(
+            failures,
+            key = computed.operation.admitted.key.key.0,
+            "a result did not pass its check and was withheld: faulty memory or processor?"
+        );
+    }
 }
 
 /// Overwrites a result that is not sent.

@@ -18,12 +18,16 @@ pub fn complete(seat: &mut Seat, answer: Answer, buffers: &mut Buffers) -> Resul
         length: u32::try_from(length).unwrap_or(0),
         ..CompletionHeader::default()
     };
-    seat.in_flight = seat.in_flight.saturating_sub(1);
     let pushed = match result {
         Some((mut entry, length)) => {
             let bytes: &mut [u8] = bytemuck::cast_slice_mut(entry.as_mut_slice());
             bytes.split_at_mut(COMPLETION_HEADER_BYTES).0.copy_from_slice(bytes_of(&header));
-            let words = (COMPLETION_HEADER_BYTES + length).div_ceil(8);
+            let end = COMPLETION_HEADER_BYTES + length;
+            let words = end.div_ceil(8);
+            // The ring takes whole words, and the buffer's last user may have been another tenant.
+            if let Some(rest) = bytes.get_mut(end..words * 8) {
+                rest.fill(0);
+            }
             let pushed = seat.half.completions().push(entry.split_at(words).0);
             buffers.give(entry);
             pushed

@@ -1,5 +1,7 @@
 //! Stage 1, entry → [`Request`]: shared memory is read once, into a private copy, and only the copy is looked at.
 
+use std::time::Duration;
+
 use keylane_api::wire::{
     COMPLETION_HEADER_BYTES, FLAG_DIGEST, Operation, SUBMISSION_HEADER_BYTES, SubmissionHeader,
 };
@@ -21,7 +23,7 @@ pub enum Taken {
 /// Takes the next entry of a channel; `None` when there is none, or when the channel's completion ring has no free
 /// entry for the answer: then the entry waits, and costs only its owner.
 pub fn take(seat: &mut Seat, buffers: &mut Buffers) -> Result<Option<Taken>, RingFault> {
-    if !buffers.has_room() || !seat.has_completion_room()? {
+    if !seat.has_completion_room()? {
         return Ok(None);
     }
     let Some(mut entry) = buffers.take() else { return Ok(None) };
@@ -41,12 +43,15 @@ pub fn take(seat: &mut Seat, buffers: &mut Buffers) -> Result<Option<Taken>, Rin
             return Err(fault);
         }
     }
-    seat.in_flight += 1;
+    seat.took();
     let header = header(&entry);
     let origin = seat.origin(header.tag);
     let room = seat.completion_bytes() - COMPLETION_HEADER_BYTES;
     match validate(&header, words * 8 - SUBMISSION_HEADER_BYTES, &entry) {
-        Ok((call, length)) => Ok(Some(Taken::Request(Request { origin, call, entry, length, room }))),
+        Ok((call, length)) => {
+            let budget = Duration::from_micros(header.budget_us.into());
+            Ok(Some(Taken::Request(Request { origin, call, entry, length, room, budget })))
+        }
         Err(status) => {
             buffers.give(entry);
             Ok(Some(Taken::Answer(Answer::without(origin, status))))

@@ -60,7 +60,13 @@ impl Lookup {
         mut answered: impl FnMut(Answer),
     ) -> Ready {
         let mut operations = std::mem::take(&mut self.spare);
+        let now = auditor.now();
         for admitted in batch.operations.drain(..) {
+            if admitted.expires.is_some_and(|at| now >= at) {
+                // Nobody waits for it any more.
+                answered(auditor.refused(admitted, Status::DeadlineUnmeetable, buffers));
+                continue;
+            }
             if let Some(context) = admitted.key.context.pin() {
                 counters.context_hits.add(1);
                 operations.push(ReadyOperation { admitted, context });

@@ -9,6 +9,7 @@ pub mod complete;
 pub mod execute;
 pub mod intake;
 pub mod lookup;
+pub mod refusals;
 pub mod request;
 
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use self::lookup::{Lookup, ReadyOperation};
 use self::request::{Answer, Buffers};
 use crate::counters::Counters;
 use crate::directory::KeyRecord;
-use crate::limits::{BATCH_MAX, INTAKE_BURST, WORKER_REQUESTS_MAX};
+use crate::limits::{INTAKE_BURST, WORKER_REQUESTS_MAX};
 use crate::seat::{Seat, Seats};
 use crate::sessions::Sessions;
 
@@ -32,6 +33,8 @@ use crate::sessions::Sessions;
 pub struct Broken {
     /// Its position among the seats.
     pub seat: u32,
+    /// The channel: another may have the position by now.
+    pub channel: u32,
     /// How.
     pub fault: RingFault,
 }
@@ -43,6 +46,8 @@ pub struct Pipeline {
     lookup: Lookup,
     auditor: Auditor,
     answers: Vec<Answer>,
+    /// Requests between intake and complete.
+    in_flight: usize,
     /// Positions of the channels with completions that their clients were not told of.
     unrung: Vec<u32>,
     counters: Arc<Counters>,
@@ -58,7 +63,8 @@ impl Pipeline {
             batcher: Batcher::default(),
             lookup,
             auditor,
-            answers: Vec::with_capacity(BATCH_MAX),
+            answers: Vec::with_capacity(WORKER_REQUESTS_MAX),
+            in_flight: 0,
             unrung: Vec::with_capacity(WORKER_REQUESTS_MAX),
             counters,
             broken: Vec::new(),
@@ -72,27 +78,48 @@ impl Pipeline {
 
     /// Whether no request is between intake and complete.
     pub fn is_empty(&self) -> bool {
-        self.batcher.is_empty() && self.lookup.is_empty()
+        self.in_flight == 0
+    }
+
+    /// Whether one more request finds room.
+    pub fn has_room(&self) -> bool {
+        self.in_flight < WORKER_REQUESTS_MAX
+    }
+
+    /// Records what was only counted so far and is due; when the worker is about to stop, everything.
+    pub fn settle(&mut self, stopping: bool) {
+        self.auditor.settle_refusals(stopping);
     }
 
     /// Looks how much a channel has to offer, and takes nothing yet.
     pub fn look(&mut self, seat: &mut Seat) {
         if let Err(fault) = seat.look() {
-            self.broken.push(Broken { seat: seat.index(), fault });
+            self.broken(seat, fault);
         }
     }
 
-    /// Takes in what a channel offered at the last look, at most [`INTAKE_BURST`] entries. Returns whether there was
-    /// any.
-    pub fn take_in(&mut self, seat: &mut Seat, sessions: &Sessions, draining: bool) -> bool {
+    fn broken(&mut self, seat: &Seat, fault: RingFault) {
+        self.broken.push(Broken { seat: seat.index(), channel: seat.channel(), fault });
+    }
+
+    /// Takes in what a channel offered at the last look: at most [`INTAKE_BURST`] entries, and no more than its session
+    /// may have in flight. Returns how many.
+    pub fn take_in(&mut self, seat: &mut Seat, sessions: &Sessions, draining: bool) -> u32 {
+        let wanted = seat.offered().min(INTAKE_BURST).min(seat.share_left());
+        if wanted > 0 {
+            self.auditor.tick();
+        }
         let mut taken = 0;
-        while taken < seat.offered().min(INTAKE_BURST) {
+        while taken < wanted && self.has_room() {
             match intake::take(seat, &mut self.buffers) {
-                Ok(Some(entry)) => self.admit(entry, seat, sessions, draining),
+                Ok(Some(entry)) => {
+                    self.in_flight += 1;
+                    self.admit(entry, seat, sessions, draining);
+                }
                 Ok(None) => break,
                 Err(fault) => {
-                    self.broken.push(Broken { seat: seat.index(), fault });
-                    return false;
+                    self.broken(seat, fault);
+                    break;
                 }
             }
             taken += 1;
@@ -101,7 +128,7 @@ impl Pipeline {
             seat.half.submissions().release();
             self.counters.requests.add(taken.into());
         }
-        taken > 0
+        taken
     }
 
     fn admit(&mut self, taken: Taken, seat: &mut Seat, sessions: &Sessions, draining: bool) {
@@ -159,6 +186,7 @@ impl Pipeline {
 
     /// A context was prepared, or could not be.
     pub fn context_ready(&mut self, key: &KeyRecord, outcome: Result<(), Status>, seats: &mut Seats) {
+        self.auditor.tick();
         let Self { lookup, batcher, auditor, buffers, answers, .. } = self;
         lookup.ready(key, outcome, batcher, auditor, buffers, |answer| answers.push(answer));
         self.send_answers(seats);
@@ -172,22 +200,23 @@ impl Pipeline {
 
     /// Sends an answer to its channel, if that is still there.
     fn route(&mut self, answer: Answer, seats: &mut Seats) {
-        match seats.find(answer.origin) {
-            Some(seat) => self.send(answer, seat),
-            None => {
-                if let Some((entry, _)) = answer.result {
-                    self.buffers.give(entry);
-                }
-            }
+        if let Some(seat) = seats.find(answer.origin) {
+            return self.send(answer, seat);
+        }
+        self.in_flight -= 1;
+        if let Some((entry, _)) = answer.result {
+            self.buffers.give(entry);
         }
     }
 
     fn send(&mut self, answer: Answer, seat: &mut Seat) {
         self.count(answer.status);
+        self.in_flight -= 1;
+        seat.answered();
         match complete::complete(seat, answer, &mut self.buffers) {
             Ok(true) => self.unrung.push(seat.index()),
             Ok(false) => {}
-            Err(fault) => self.broken.push(Broken { seat: seat.index(), fault }),
+            Err(fault) => self.broken(seat, fault),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What travels between the stages.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use keylane_api::wire::KeyHandle;
 use keylane_api::{Scheme, Status};
@@ -38,11 +39,6 @@ impl Buffers {
     /// Gives a buffer back.
     pub fn give(&mut self, buffer: Buffer) {
         self.free.push(buffer);
-    }
-
-    /// Whether one more request, with its answer, finds room.
-    pub fn has_room(&self) -> bool {
-        self.free.len() >= 2
     }
 }
 
@@ -89,6 +85,8 @@ pub struct Request {
     pub length: usize,
     /// Octets of payload that the answer may have.
     pub room: usize,
+    /// How long the client will still wait; zero is for ever.
+    pub budget: Duration,
 }
 
 /// A signature that policy consents to, with its audit record reserved.
@@ -103,6 +101,8 @@ pub struct Admitted {
     pub scheme: Scheme,
     /// The payload is a digest.
     pub digest: bool,
+    /// When the client gives up, if ever.
+    pub expires: Option<Instant>,
     /// The entry.
     pub entry: Buffer,
     /// Octets of payload.
@@ -112,9 +112,14 @@ pub struct Admitted {
 impl Admitted {
     /// What is to be signed.
     pub fn input(&self) -> Input<'_> {
-        let payload = payload(&self.entry, self.length);
-        if self.digest { Input::Digest(payload) } else { Input::Message(payload) }
+        input(&self.entry, self.length, self.digest)
     }
+}
+
+/// The payload of a submission entry as what is to be signed.
+pub fn input(entry: &Buffer, length: usize, digest: bool) -> Input<'_> {
+    let payload = payload(entry, length);
+    if digest { Input::Digest(payload) } else { Input::Message(payload) }
 }
 
 /// A reserved audit record and what is known of it at admission.

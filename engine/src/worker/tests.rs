@@ -17,6 +17,7 @@ use keylane_shm::{Bell, ClientChannel, ClientFlags, EngineChannel, EngineFlags, 
 use super::{Ports, Waiting, Worker};
 use crate::audit::AuditRing;
 use crate::counters::Counters;
+use crate::limits::TURN_ENTRIES_MAX;
 use crate::mailbox::Mailbox;
 use crate::messages::{ChannelSeat, FromWorker, ToWorker};
 use crate::pipeline::Pipeline;
@@ -36,7 +37,14 @@ struct Running {
 
 impl Running {
     fn start(waiting: Waiting) -> Self {
-        let inbox = Arc::new(Mailbox::new(64).expect("a mailbox"));
+        let (mut running, worker) = Self::idle(waiting);
+        running.thread = Some(std::thread::spawn(move || worker.run()));
+        running
+    }
+
+    /// A worker that takes its turns when the test says so.
+    fn idle(waiting: Waiting) -> (Self, Worker) {
+        let inbox = Arc::new(Mailbox::new(256).expect("a mailbox"));
         let control = Arc::new(Mailbox::new(64).expect("a mailbox"));
         let keeper = Arc::new(Mailbox::new(64).expect("a mailbox"));
         let counters = Arc::new(Counters::new(0, None));
@@ -46,8 +54,8 @@ impl Running {
         let ports = Ports { inbox: Arc::clone(&inbox), control: Arc::clone(&control) };
         let worker = Worker::new(0, ports, Arc::new(flags), waiting, Arc::clone(&counters), pipeline)
             .expect("a worker");
-        let thread = Some(std::thread::spawn(move || worker.run()));
-        Self { inbox, control, counters, flags: ClientFlags::map(page).expect("maps"), thread }
+        let flags = ClientFlags::map(page).expect("maps");
+        (Self { inbox, control, counters, flags, thread: None }, worker)
     }
 
     fn connect(&self, session: u32, channel: u32) -> Peer {
@@ -86,6 +94,16 @@ impl Drop for Running {
             assert!(thread.join().is_ok(), "the worker panicked");
         }
     }
+}
+
+/// Octets of the front completion entry behind its payload, up to the end of its last word.
+fn padding(peer: &mut Peer) -> Vec<u8> {
+    let mut entry = [0xee_u8; COMPLETION_BYTES_DEFAULT as usize];
+    assert!(peer.channel.completions().pop(bytemuck::cast_slice_mut(&mut entry)).expect("no fault"));
+    peer.channel.completions().release();
+    let header: CompletionHeader = bytemuck::pod_read_unaligned(&entry[..24]);
+    let end = 24 + header.length as usize;
+    entry[end..end.next_multiple_of(8)].to_vec()
 }
 
 struct Peer {
@@ -252,4 +270,81 @@ fn a_draining_worker_refuses_and_says_when_it_is_empty() {
     assert!(matches!(worker.answer(), FromWorker::Drained { worker: 0 }));
     peer.submit(&worker.flags, ping(1, 0), &[]);
     assert_eq!(peer.completion().0.status, Status::Draining as u16);
+}
+
+/// Buffers are used again, whole words go into the ring, and the last user may have been another tenant.
+#[test]
+fn nothing_of_another_session_stands_behind_an_answer() {
+    let (running, mut worker) = Running::idle(Waiting::BusyPoll);
+    let mut victim = running.connect(1, 1);
+    let mut curious = running.connect(2, 2);
+    worker.turn();
+    for length in 0..64 {
+        for tag in 0..4 {
+            victim.submit(&running.flags, ping(tag, 128), &[0xaa; 128]);
+        }
+        worker.turn();
+        curious.submit(&running.flags, ping(9, length), &[0x55; 64][..length as usize]);
+        worker.turn();
+        let padding = padding(&mut curious);
+        assert!(padding.iter().all(|&octet| octet == 0), "{length}: {padding:x?}");
+        for _ in 0..4 {
+            victim.completion();
+        }
+    }
+}
+
+/// A channel that broke protocol and was closed before its fault was reported, and whoever sits in its place now.
+#[test]
+fn a_fault_is_not_blamed_on_the_next_in_its_place() {
+    let (running, mut worker) = Running::idle(Waiting::BusyPoll);
+    let (half, descriptors) = EngineChannel::create(
+        Geometry::new(ENTRIES, SUBMISSION_BYTES_DEFAULT, COMPLETION_BYTES_DEFAULT).expect("fits"),
+    )
+    .expect("a channel");
+    let entry_bytes = (SUBMISSION_BYTES_DEFAULT, COMPLETION_BYTES_DEFAULT);
+    let seat = ChannelSeat { session: 1, channel: 1, half, entry_bytes, bell: None, wake: None };
+    assert!(running.inbox.send(ToWorker::Open(Box::new(seat))).is_ok());
+    worker.turn();
+    let region = std::fs::File::from(descriptors.submission);
+    std::os::unix::fs::FileExt::write_all_at(&region, &[0x77; 4], 0).expect("a tail that cannot be");
+    assert!(running.inbox.send(ToWorker::Close { channel: 1 }).is_ok());
+    let mut victim = running.connect(2, 2);
+    worker.turn();
+    assert!(matches!(running.answer(), FromWorker::Closed { channel: 1 }));
+    victim.submit(&running.flags, ping(7, 0), &[]);
+    worker.turn();
+    assert_eq!(victim.completion().0.tag, 7);
+    assert!(running.control.receive().is_none(), "nobody is quarantined");
+}
+
+/// However much the first channels offer, the last has its turn.
+#[test]
+fn channels_take_turns() {
+    let (running, mut worker) = Running::idle(Waiting::BusyPoll);
+    let busy = u32::from(u16::try_from(2 * TURN_ENTRIES_MAX / ENTRIES).expect("few"));
+    let mut greedy: Vec<_> = (1..=busy).map(|channel| running.connect(1, channel)).collect();
+    let mut last = running.connect(2, busy + 1);
+    // The inbox of this test is short.
+    worker.turn();
+    last.submit(&running.flags, ping(1, 0), &[]);
+    for turn in 0..4 {
+        for peer in &mut greedy {
+            while peer.channel.submissions().has_room_for(1).expect("no fault") {
+                peer.submit(&running.flags, ping(0, 0), &[]);
+            }
+        }
+        worker.turn();
+        if running.counters.succeeded.get() > 0
+            && last.channel.completions().available().expect("no fault") > 0
+        {
+            return;
+        }
+        assert!(turn < 3, "the last channel never had its turn");
+        for peer in &mut greedy {
+            while peer.channel.completions().available().expect("no fault") > 0 {
+                peer.completion();
+            }
+        }
+    }
 }

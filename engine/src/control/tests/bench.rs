@@ -115,7 +115,7 @@ impl Bench {
         let keeper = Arc::new(Mailbox::new(KEEPER_INBOX).unwrap());
         let from_keeper = Arc::new(Mailbox::new(KEEPER_INBOX).unwrap());
         let ring = Arc::new(AuditRing::new(Arc::new(AtomicBool::new(false))));
-        let archive = Archive::open(&directory.path().join("audit"), Audit::default()).unwrap();
+        let archive = Archive::open(&directory.path().join("audit"), Audit::default(), 0).unwrap();
         let segment = archive.create(0, Witness { store: [7; 16], epoch: 1 }).unwrap();
         let port = |(number, inbox): (u32, &Arc<Mailbox<ToWorker>>)| WorkerPort {
             inbox: Arc::clone(inbox),
@@ -129,7 +129,7 @@ impl Bench {
             from_workers: Arc::clone(&from_workers),
             keeper: Arc::clone(&keeper),
             from_keeper: Arc::clone(&from_keeper),
-            audit: AuditLog::new(segment, 1, vec![Arc::clone(&ring)], Arc::new(AtomicBool::new(false))),
+            audit: AuditLog::new(segment, None, 1, vec![Arc::clone(&ring)], Arc::new(AtomicBool::new(false))),
             flag_page,
             store_epoch: 1,
         })
