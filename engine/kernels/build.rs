@@ -1,7 +1,7 @@
 //! Makes the constants and tables that are generated from the parameters of curves.
 
-#[path = "build/ed25519.rs"]
-mod ed25519;
+#[path = "build/edwards25519.rs"]
+mod edwards25519;
 
 use std::path::Path;
 
@@ -16,5 +16,5 @@ fn write(name: &str, text: &str) {
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=build");
-    write("ed25519.rs", &ed25519::module());
+    write("edwards25519.rs", &edwards25519::module());
 }

@@ -15,7 +15,9 @@
 //! 2. `lanes`: the eight lanes, as a trait with one implementation per tier. A kernel is written once, over the trait;
 //! 3. [`outcome`]: what an operation gives;
 //! 4. [`random`]: where randomness comes from, once per batch;
-//! 5. `sha512`: eight messages at once.
+//! 5. `sha512`: eight messages at once;
+//! 6. `field25519`, `edwards25519`: the field of 2^255 − 19 and the group over it, with its comb, for [`ed25519`] and
+//!    [`x25519`].
 
 #![cfg_attr(
     test,
@@ -28,8 +30,9 @@
 )]
 #![allow(clippy::inline_always, reason = "a vector must not cross a call: see `lanes`")]
 
-#[allow(dead_code, reason = "what one kernel does not use, another does")]
 pub mod ed25519;
+#[allow(dead_code, reason = "what one kernel does not use, another does")]
+mod edwards25519;
 #[allow(dead_code, reason = "what one kernel does not use, another does")]
 mod field25519;
 #[allow(dead_code, reason = "what one kernel does not use, another does")]
@@ -39,6 +42,7 @@ pub mod random;
 #[allow(dead_code, reason = "what one kernel does not use, another does")]
 mod sha512;
 pub mod tier;
+pub mod x25519;
 
 pub use lanes::Block;
 pub use outcome::{Checked, Fault, Unchecked};

@@ -19,6 +19,9 @@ pub enum Fault {
     /// The nonce was one of the few that this kernel does not use, or it gave r = 0 or s = 0; draw another one.
     #[error("the nonce cannot be used; draw another one")]
     Nonce,
+    /// The peer's public value is one of the few of small order, so the shared secret would not be secret.
+    #[error("the peer's public value has small order")]
+    SmallOrder,
     /// The source of randomness failed.
     #[error("the source of randomness failed")]
     Random,

@@ -40,6 +40,7 @@ const ANSWERS: &[Answer] = &[
     ("lanes", crate::lanes::proves),
     ("SHA-512", crate::sha512::proves),
     ("Ed25519", crate::ed25519::proves),
+    ("X25519", crate::x25519::proves),
 ];
 
 /// Why a tier is not used.

@@ -1,9 +1,10 @@
 //! The fault campaign: whatever is spoilt on the way, no wrong signature passes.
 
-use super::faults::{Plan, Site, plan};
 use super::tests::{pair, random, signed, tiers};
 use super::*;
 use crate::Tier;
+use crate::edwards25519::faults::{Plan, Site, plan};
+use crate::edwards25519::tables;
 
 /// Two vectors, the second partly filled.
 const FILL: usize = 11;

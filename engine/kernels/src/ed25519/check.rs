@@ -12,11 +12,11 @@
 //!
 //! When a lane fails, its signatures are shown one by one.
 
-use super::comb::{self, Comb};
-use super::point::{Addend, Point, PointBlocks, is_on_curve};
-use super::scalar::{Scalar, ScalarBlocks};
 use super::sign::{self, SIGNATURE_LEN, Vector, job_of};
 use super::{Job, LANES_MAX, Workspace};
+use crate::edwards25519::comb::{self, Comb};
+use crate::edwards25519::point::{Addend, Point, PointBlocks, is_on_curve};
+use crate::edwards25519::scalar::{Scalar, ScalarBlocks};
 use crate::field25519::Fe;
 use crate::lanes::{Block, Lanes, Mask, erase};
 use crate::sha512::{self, DIGEST_WORDS, Scratch};

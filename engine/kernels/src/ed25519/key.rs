@@ -4,9 +4,9 @@ use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::check;
-use super::comb::{self, Comb};
-use super::scalar::{DIGITS, Scalar, ScalarBlocks};
 use super::sign::{self, Vector};
+use crate::edwards25519::comb::{self, Comb};
+use crate::edwards25519::scalar::{DIGITS, Scalar, ScalarBlocks};
 use crate::lanes::{Block, Lanes, erase};
 use crate::sha512::{self, DIGEST_WORDS, Scratch};
 use crate::tier::Kernel;

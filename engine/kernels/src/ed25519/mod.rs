@@ -19,14 +19,10 @@
 //! ```
 
 mod check;
-mod comb;
-mod faults;
 mod key;
-mod point;
-mod scalar;
 mod sign;
-mod tables;
 
+use crate::edwards25519::comb::Comb;
 use crate::lanes::{Block, erase};
 use crate::sha512::{DIGEST_WORDS, Scratch};
 use crate::{Checked, Fault, Kernels, Random, Unchecked};
@@ -51,7 +47,7 @@ pub struct Job<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Workspace {
     vectors: [sign::Vector; VECTORS_MAX],
-    combs: [comb::Comb; VECTORS_MAX],
+    combs: [Comb; VECTORS_MAX],
     shares: [check::Share; VECTORS_MAX],
     scratch: Scratch,
     digests: [Block; DIGEST_WORDS],
@@ -144,7 +140,5 @@ pub(crate) fn proves(kernels: Kernels) -> bool {
 
 #[cfg(test)]
 mod campaign;
-#[cfg(test)]
-mod tables_tests;
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,9 @@
 //! Signing, RFC 8032 §5.1.6, in four passes over the batch: nonces, their points, the hashes, the answers.
 
-use super::comb::{self, Comb};
-use super::faults::{self, Site};
-use super::scalar::{Scalar, ScalarBlocks};
 use super::{Job, Workspace};
+use crate::edwards25519::comb::{self, Comb};
+use crate::edwards25519::faults::{self, Site};
+use crate::edwards25519::scalar::{Scalar, ScalarBlocks};
 use crate::field25519::{Fe, FeBlocks};
 use crate::lanes::{Block, Lanes, erase};
 use crate::sha512::{self, DIGEST_WORDS, Scratch};

@@ -20,6 +20,8 @@ mod multiply;
 
 use crate::lanes::{Block, Lanes, Mask};
 
+pub(crate) use convert::Words;
+
 /// Digits of an element.
 pub(crate) const DIGITS: usize = 5;
 /// Bits of a digit.

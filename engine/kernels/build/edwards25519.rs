@@ -1,11 +1,11 @@
 //! The constants and the comb table of edwards25519 (RFC 8032 §5.1, RFC 7748 §4.1), as Rust source.
-//! `src/ed25519/tables_tests.rs` verifies them against the group law.
+//! `src/edwards25519/tables_tests.rs` verifies them against the group law.
 
 use std::fmt::Write;
 
 use num_bigint::BigUint;
 
-/// Bits of a comb window: `src/ed25519/comb.rs` has the cost of the others.
+/// Bits of a comb window: `src/edwards25519/comb.rs` has the cost of the others.
 const WINDOW_BITS: usize = 7;
 /// A scalar below twice the group's order, without its lowest bit, has 253 bits.
 const WINDOWS: usize = 253usize.div_ceil(WINDOW_BITS);
@@ -131,7 +131,7 @@ fn constant(text: &mut String, name: &str, what: &str, number: &BigUint, radix: 
 }
 
 fn comb(text: &mut String, curve: &Curve) {
-    let _ = writeln!(text, "/// The comb.\npub(super) static COMB: [super::comb::Window; {WINDOWS}] = [");
+    let _ = writeln!(text, "/// The comb.\npub(crate) static COMB: [super::comb::Window; {WINDOWS}] = [");
     for window in curve.entries().chunks(ENTRIES) {
         text.push_str("super::comb::Window([");
         for coordinate in 0..3 {
@@ -152,15 +152,15 @@ fn comb(text: &mut String, curve: &Curve) {
     text.push_str("];\n");
 }
 
-/// The source of `src/ed25519/tables.rs`' content.
+/// The source of `src/edwards25519/tables.rs`' content.
 pub fn module() -> String {
     let curve = Curve::new();
     let mut text = String::new();
     let _ = writeln!(
         text,
-        "/// Bits of a window.\npub(super) const WINDOW_BITS: usize = {WINDOW_BITS};\n\
-         /// Windows of a scalar.\npub(super) const WINDOWS: usize = {WINDOWS};\n\
-         /// Multiples in a window, eight to a block.\npub(super) const ENTRY_BLOCKS: usize = {};",
+        "/// Bits of a window.\npub(crate) const WINDOW_BITS: usize = {WINDOW_BITS};\n\
+         /// Windows of a scalar.\npub(crate) const WINDOWS: usize = {WINDOWS};\n\
+         /// Multiples in a window, eight to a block.\npub(crate) const ENTRY_BLOCKS: usize = {};",
         ENTRIES / 8
     );
     constant(&mut text, "D", "The curve's d", &curve.d, FIELD);

@@ -16,11 +16,11 @@ use crate::lanes::{Block, DIGIT_BITS, Lanes, erase};
 
 /// One window of the table: y − x, y + x and 2·d·x·y, by digits, of the points (2j + 1)·2^(7i)·B.
 #[derive(Clone)]
-pub(super) struct Window(pub(super) [[[Block; ENTRY_BLOCKS]; DIGITS]; 3]);
+pub(crate) struct Window(pub(crate) [[[Block; ENTRY_BLOCKS]; DIGITS]; 3]);
 
 /// A sum of table entries: y − x, y + x, T (carried) and Z (a product) of X : Y : Z, XY = ZT.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Comb {
+pub(crate) struct Comb {
     /// (k − 1)/2, with the bit that makes the top window positive, and a digit of zeros.
     bits: [Block; SCALAR_DIGITS + 1],
     minus: FeBlocks,
@@ -49,7 +49,7 @@ impl Position {
 impl Comb {
     /// Starts with the scalar, which must be below ℓ, and the point at infinity's opposite: the neutral point.
     #[inline(always)]
-    pub(super) fn start<L: Lanes>(&mut self, scalar: Scalar<L>) {
+    pub(crate) fn start<L: Lanes>(&mut self, scalar: Scalar<L>) {
         let top = WINDOW_BITS * WINDOWS - 1;
         let mut odd = [Block::default(); SCALAR_DIGITS];
         scalar.make_odd().store(&mut odd);
@@ -102,14 +102,14 @@ impl Comb {
 
     /// 2X, 2Y, 2Z.
     #[inline(always)]
-    pub(super) fn coordinates<L: Lanes>(&self) -> [Fe<L>; 3] {
+    pub(crate) fn coordinates<L: Lanes>(&self) -> [Fe<L>; 3] {
         let (minus, plus) = (Fe::<L>::load(&self.minus), Fe::<L>::load(&self.plus));
         let z = Product::<L>::load(&self.z);
         [plus.sub(minus).carry(), plus.add(minus).carry(), z.add(z).carry()]
     }
 
     /// Zeros, for the scalar and what would tell it.
-    pub(super) fn erase(&mut self) {
+    pub(crate) fn erase(&mut self) {
         erase(&mut self.bits);
         for blocks in [&mut self.minus, &mut self.plus, &mut self.t, &mut self.z] {
             erase(blocks);
@@ -131,7 +131,7 @@ fn add_window<L: Lanes>(number: usize, window: &Window, combs: &mut [Comb]) {
 }
 
 /// Adds up the entries of all windows.
-pub(super) fn multiply_base<L: Lanes>(combs: &mut [Comb]) {
+pub(crate) fn multiply_base<L: Lanes>(combs: &mut [Comb]) {
     for (number, window) in COMB.iter().enumerate() {
         let spoilt = faults::strike_table(number, window);
         add_window::<L>(number, spoilt.as_deref().unwrap_or(window), combs);

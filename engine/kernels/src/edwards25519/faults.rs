@@ -5,7 +5,7 @@ use crate::lanes::Block;
 
 /// A place where values pass in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Site {
+pub(crate) enum Site {
     /// The digest that gives the nonce.
     NonceDigest,
     /// The nonce.
@@ -34,16 +34,16 @@ pub(super) enum Site {
 
 #[cfg(not(test))]
 #[inline(always)]
-pub(super) fn strike(_: Site, _: &mut [Block]) {}
+pub(crate) fn strike(_: Site, _: &mut [Block]) {}
 
 #[cfg(not(test))]
 #[inline(always)]
-pub(super) fn strike_table(_: usize, _: &Window) -> Option<Box<Window>> {
+pub(crate) fn strike_table(_: usize, _: &Window) -> Option<Box<Window>> {
     None
 }
 
 #[cfg(test)]
-pub(super) use planned::{Plan, plan, strike, strike_table};
+pub(crate) use planned::{Plan, plan, strike, strike_table};
 
 #[cfg(test)]
 mod planned {
@@ -53,13 +53,13 @@ mod planned {
 
     /// What shall happen once.
     #[derive(Clone, Copy, Debug)]
-    pub(in super::super) struct Plan {
-        pub(in super::super) site: Site,
+    pub(crate) struct Plan {
+        pub(crate) site: Site,
         /// How many times the site is passed before; for the table, the window.
-        pub(in super::super) visit: usize,
-        pub(in super::super) word: usize,
+        pub(crate) visit: usize,
+        pub(crate) word: usize,
         /// Bits that are flipped.
-        pub(in super::super) flip: u64,
+        pub(crate) flip: u64,
     }
 
     thread_local! {
@@ -67,11 +67,11 @@ mod planned {
     }
 
     /// Plans a fault on this thread; gives the plan that is left over, if it has not happened.
-    pub(in super::super) fn plan(plan: Option<Plan>) -> Option<Plan> {
+    pub(crate) fn plan(plan: Option<Plan>) -> Option<Plan> {
         PLAN.replace(plan)
     }
 
-    pub(in super::super) fn strike(site: Site, blocks: &mut [Block]) {
+    pub(crate) fn strike(site: Site, blocks: &mut [Block]) {
         let Some(plan) = PLAN.get().filter(|plan| plan.site == site) else { return };
         PLAN.set(plan.visit.checked_sub(1).map(|visit| Plan { visit, ..plan }));
         if plan.visit == 0 {
@@ -80,7 +80,7 @@ mod planned {
     }
 
     /// A window with a spoilt word, for the rest of this plan: memory that is wrong stays wrong.
-    pub(in super::super) fn strike_table(number: usize, window: &Window) -> Option<Box<Window>> {
+    pub(crate) fn strike_table(number: usize, window: &Window) -> Option<Box<Window>> {
         let plan = PLAN.get().filter(|plan| plan.site == Site::Table && plan.visit == number)?;
         let mut window = Box::new(window.clone());
         let blocks = window.0.as_flattened_mut().as_flattened_mut();

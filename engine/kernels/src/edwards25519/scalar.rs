@@ -7,14 +7,14 @@ use super::tables::{ORDER, ORDER_R, ORDER_R2};
 use crate::lanes::{Block, DIGIT_BITS, DIGIT_MASK, Lanes};
 
 /// Digits of a number.
-pub(super) const DIGITS: usize = 5;
+pub(crate) const DIGITS: usize = 5;
 
 /// Numbers in memory, digit-major.
-pub(super) type ScalarBlocks = [Block; DIGITS];
+pub(crate) type ScalarBlocks = [Block; DIGITS];
 
 /// A number below 2^260, each digit below 2^52.
 #[derive(Clone, Copy)]
-pub(super) struct Scalar<L>([L; DIGITS]);
+pub(crate) struct Scalar<L>([L; DIGITS]);
 
 /// −1/ℓ modulo 2^52, by Newton's iteration: each step doubles the bits that are right.
 const NEGATED_INVERSE: u64 = {
@@ -47,12 +47,12 @@ fn ripple<L: Lanes>(digits: &mut [L; DIGITS]) -> L {
 
 impl<L: Lanes> Scalar<L> {
     #[inline(always)]
-    pub(super) fn load(from: &ScalarBlocks) -> Self {
+    pub(crate) fn load(from: &ScalarBlocks) -> Self {
         Self(from.each_ref().map(L::load))
     }
 
     #[inline(always)]
-    pub(super) fn store(self, to: &mut ScalarBlocks) {
+    pub(crate) fn store(self, to: &mut ScalarBlocks) {
         for (digit, block) in self.0.into_iter().zip(to) {
             digit.store(block);
         }
@@ -60,14 +60,14 @@ impl<L: Lanes> Scalar<L> {
 
     /// A number of 64 bits.
     #[inline(always)]
-    pub(super) fn from_word(word: L) -> Self {
+    pub(crate) fn from_word(word: L) -> Self {
         let zero = L::splat(0);
         Self([word.and(L::splat(DIGIT_MASK)), word.shr::<DIGIT_BITS>(), zero, zero, zero])
     }
 
     /// The number of 256 bits in four little-endian words.
     #[inline(always)]
-    pub(super) fn from_words([a, b, c, d]: [L; 4]) -> Self {
+    pub(crate) fn from_words([a, b, c, d]: [L; 4]) -> Self {
         let mask = L::splat(DIGIT_MASK);
         Self([
             a.and(mask),
@@ -80,7 +80,7 @@ impl<L: Lanes> Scalar<L> {
 
     /// The number of at most 256 bits as four little-endian words.
     #[inline(always)]
-    pub(super) fn to_words(self) -> [L; 4] {
+    pub(crate) fn to_words(self) -> [L; 4] {
         let [a, b, c, d, e] = self.0;
         [
             a.or(b.shl::<52>()),
@@ -92,7 +92,7 @@ impl<L: Lanes> Scalar<L> {
 
     /// A number of 512 bits, in eight little-endian words, modulo ℓ: below 4ℓ.
     #[inline(always)]
-    pub(super) fn from_wide([a, b, c, d, e, f, g, h]: [L; 8]) -> Self {
+    pub(crate) fn from_wide([a, b, c, d, e, f, g, h]: [L; 8]) -> Self {
         let mask = L::splat(DIGIT_MASK);
         let mut low = Self::from_words([a, b, c, d]);
         low.0[4] = low.0[4].or(e.shl::<48>()).and(mask);
@@ -108,7 +108,7 @@ impl<L: Lanes> Scalar<L> {
 
     /// self·other/R, below 2ℓ.
     #[inline(always)]
-    pub(super) fn mul(self, other: Self) -> Self {
+    pub(crate) fn mul(self, other: Self) -> Self {
         let order: [L; DIGITS] = constant(ORDER);
         let zero = L::splat(0);
         let mut sum = [zero; DIGITS];
@@ -132,19 +132,19 @@ impl<L: Lanes> Scalar<L> {
 
     /// self/R, below 2ℓ.
     #[inline(always)]
-    pub(super) fn over_r(self) -> Self {
+    pub(crate) fn over_r(self) -> Self {
         self.mul(Self::from_word(L::splat(1)))
     }
 
     /// self·R, below 2ℓ.
     #[inline(always)]
-    pub(super) fn times_r(self) -> Self {
+    pub(crate) fn times_r(self) -> Self {
         self.mul(Self(constant(ORDER_R2)))
     }
 
     /// The sum of two numbers, which must stay below 2^260.
     #[inline(always)]
-    pub(super) fn add(self, other: Self) -> Self {
+    pub(crate) fn add(self, other: Self) -> Self {
         let mut sum = core::array::from_fn(
             #[inline(always)]
             |i| self.0[i].add(other.0[i]),
@@ -157,7 +157,7 @@ impl<L: Lanes> Scalar<L> {
     ///
     /// With q = the bits from 2^252 upwards, self − q·ℓ lies between −q·2^125 and 2^252, so it needs ℓ once more at most.
     #[inline(always)]
-    pub(super) fn canonical(self) -> Self {
+    pub(crate) fn canonical(self) -> Self {
         let order: [L; DIGITS] = constant(ORDER);
         let quotient = self.0[4].shr::<44>();
         let zero = L::splat(0);
@@ -178,7 +178,7 @@ impl<L: Lanes> Scalar<L> {
 
     /// This number if it is odd, else ℓ more: odd, and the same modulo ℓ. For a number below ℓ.
     #[inline(always)]
-    pub(super) fn make_odd(self) -> Self {
+    pub(crate) fn make_odd(self) -> Self {
         let is_even = self.0[0].and(L::splat(1)).is_zero();
         let other = self.add(Self(constant(ORDER)));
         Self(core::array::from_fn(

@@ -8,20 +8,20 @@ use crate::field25519::{Fe, FeBlocks, Product};
 use crate::lanes::{Lanes, Mask};
 
 /// A point in memory.
-pub(super) type PointBlocks = [FeBlocks; 4];
+pub(crate) type PointBlocks = [FeBlocks; 4];
 
 /// X : Y : Z with T = XY/Z.
 #[derive(Clone, Copy)]
-pub(super) struct Point<L> {
-    pub(super) x: Fe<L>,
-    pub(super) y: Fe<L>,
-    pub(super) z: Fe<L>,
-    pub(super) t: Fe<L>,
+pub(crate) struct Point<L> {
+    pub(crate) x: Fe<L>,
+    pub(crate) y: Fe<L>,
+    pub(crate) z: Fe<L>,
+    pub(crate) t: Fe<L>,
 }
 
 /// An addend: Y − X, Y + X, 2·d·T, 2·Z.
 #[derive(Clone, Copy)]
-pub(super) struct Addend<L> {
+pub(crate) struct Addend<L> {
     minus: Fe<L>,
     plus: Fe<L>,
     twice_dt: Fe<L>,
@@ -30,23 +30,23 @@ pub(super) struct Addend<L> {
 
 impl<L: Lanes> Point<L> {
     #[inline(always)]
-    pub(super) fn neutral() -> Self {
+    pub(crate) fn neutral() -> Self {
         let (zero, one) = (Fe::small(0), Fe::small(1));
         Self { x: zero, y: one, z: one, t: zero }
     }
 
     #[inline(always)]
-    pub(super) fn affine(x: Fe<L>, y: Fe<L>) -> Self {
+    pub(crate) fn affine(x: Fe<L>, y: Fe<L>) -> Self {
         Self { x, y, z: Fe::small(1), t: x.mul(y).carry() }
     }
 
     #[inline(always)]
-    pub(super) fn load([x, y, z, t]: &PointBlocks) -> Self {
+    pub(crate) fn load([x, y, z, t]: &PointBlocks) -> Self {
         Self { x: Fe::load(x), y: Fe::load(y), z: Fe::load(z), t: Fe::load(t) }
     }
 
     #[inline(always)]
-    pub(super) fn store(self, [x, y, z, t]: &mut PointBlocks) {
+    pub(crate) fn store(self, [x, y, z, t]: &mut PointBlocks) {
         self.x.store(x);
         self.y.store(y);
         self.z.store(z);
@@ -60,7 +60,7 @@ impl<L: Lanes> Point<L> {
 
     /// self + other, or self − other in the lanes of `is_negative`.
     #[inline(always)]
-    pub(super) fn add(self, other: Addend<L>, is_negative: Mask) -> Self {
+    pub(crate) fn add(self, other: Addend<L>, is_negative: Mask) -> Self {
         let minus = Fe::select(is_negative, other.plus, other.minus);
         let plus = Fe::select(is_negative, other.minus, other.plus);
         let a = self.y.sub(self.x).carry().mul(minus);
@@ -73,7 +73,7 @@ impl<L: Lanes> Point<L> {
     }
 
     #[inline(always)]
-    pub(super) fn double(self) -> Self {
+    pub(crate) fn double(self) -> Self {
         let (a, b) = (self.x.square(), self.y.square());
         let sum = self.x.add(self.y).carry().square();
         let h = a.add(b).carry();
@@ -84,7 +84,7 @@ impl<L: Lanes> Point<L> {
     }
 
     #[inline(always)]
-    pub(super) fn addend(self) -> Addend<L> {
+    pub(crate) fn addend(self) -> Addend<L> {
         Addend {
             minus: self.y.sub(self.x).carry(),
             plus: self.y.add(self.x).carry(),
@@ -95,7 +95,7 @@ impl<L: Lanes> Point<L> {
 
     /// The lanes where both are the same point, and are points at all.
     #[inline(always)]
-    pub(super) fn equals(self, [x, y, z]: [Fe<L>; 3]) -> Mask {
+    pub(crate) fn equals(self, [x, y, z]: [Fe<L>; 3]) -> Mask {
         let zero = Fe::small(0);
         let same_x = self.x.mul(z).carry().equals(x.mul(self.z).carry());
         let same_y = self.y.mul(z).carry().equals(y.mul(self.z).carry());
@@ -105,7 +105,7 @@ impl<L: Lanes> Point<L> {
 
 /// The lanes where (x, y) lies on the curve: y² − x² = 1 + d·x²·y².
 #[inline(always)]
-pub(super) fn is_on_curve<L: Lanes>(x: Fe<L>, y: Fe<L>) -> Mask {
+pub(crate) fn is_on_curve<L: Lanes>(x: Fe<L>, y: Fe<L>) -> Mask {
     let (xx, yy) = (x.square(), y.square());
     let left = yy.sub(xx).carry();
     let product = xx.carry().mul(yy.carry()).carry().mul(Fe::constant(D));
@@ -114,7 +114,7 @@ pub(super) fn is_on_curve<L: Lanes>(x: Fe<L>, y: Fe<L>) -> Mask {
 
 impl<L: Lanes> Addend<L> {
     #[inline(always)]
-    pub(super) fn load([minus, plus, twice_dt, twice_z]: &PointBlocks) -> Self {
+    pub(crate) fn load([minus, plus, twice_dt, twice_z]: &PointBlocks) -> Self {
         Self {
             minus: Fe::load(minus),
             plus: Fe::load(plus),
@@ -124,7 +124,7 @@ impl<L: Lanes> Addend<L> {
     }
 
     #[inline(always)]
-    pub(super) fn store(self, [minus, plus, twice_dt, twice_z]: &mut PointBlocks) {
+    pub(crate) fn store(self, [minus, plus, twice_dt, twice_z]: &mut PointBlocks) {
         self.minus.store(minus);
         self.plus.store(plus);
         self.twice_dt.store(twice_dt);
@@ -133,7 +133,7 @@ impl<L: Lanes> Addend<L> {
 
     /// One of two in each lane.
     #[inline(always)]
-    pub(super) fn select(mask: Mask, on: Self, off: Self) -> Self {
+    pub(crate) fn select(mask: Mask, on: Self, off: Self) -> Self {
         Self {
             minus: Fe::select(mask, on.minus, off.minus),
             plus: Fe::select(mask, on.plus, off.plus),
