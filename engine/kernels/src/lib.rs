@@ -39,6 +39,7 @@ mod field25519;
 mod lanes;
 pub mod outcome;
 pub mod random;
+pub mod rsa;
 #[allow(dead_code, reason = "what one kernel does not use, another does")]
 mod sha512;
 pub mod tier;

@@ -25,6 +25,9 @@ pub enum Fault {
     /// The source of randomness failed.
     #[error("the source of randomness failed")]
     Random,
+    /// The input is not below the modulus.
+    #[error("the input is not below the key's modulus")]
+    Range,
 }
 
 impl<T> Unchecked<T> {

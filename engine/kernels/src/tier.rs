@@ -41,6 +41,7 @@ const ANSWERS: &[Answer] = &[
     ("SHA-512", crate::sha512::proves),
     ("Ed25519", crate::ed25519::proves),
     ("X25519", crate::x25519::proves),
+    ("RSA", crate::rsa::proves),
 ];
 
 /// Why a tier is not used.
