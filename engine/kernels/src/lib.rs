@@ -17,7 +17,8 @@
 //! 4. [`random`]: where randomness comes from, once per batch;
 //! 5. `sha512`: eight messages at once;
 //! 6. `field25519`, `edwards25519`: the field of 2^255 − 19 and the group over it, with its comb, for [`ed25519`] and
-//!    [`x25519`].
+//!    [`x25519`];
+//! 7. [`ecdsa`]: the NIST curves, for [`p256`] and [`p384`].
 
 #![cfg_attr(
     test,
@@ -30,6 +31,7 @@
 )]
 #![allow(clippy::inline_always, reason = "a vector must not cross a call: see `lanes`")]
 
+pub mod ecdsa;
 pub mod ed25519;
 #[allow(dead_code, reason = "what one kernel does not use, another does")]
 mod edwards25519;
@@ -38,6 +40,8 @@ mod field25519;
 #[allow(dead_code, reason = "what one kernel does not use, another does")]
 mod lanes;
 pub mod outcome;
+pub mod p256;
+pub mod p384;
 pub mod random;
 pub mod rsa;
 #[allow(dead_code, reason = "what one kernel does not use, another does")]

@@ -42,6 +42,8 @@ const ANSWERS: &[Answer] = &[
     ("Ed25519", crate::ed25519::proves),
     ("X25519", crate::x25519::proves),
     ("RSA", crate::rsa::proves),
+    ("ECDSA P-256", crate::p256::proves),
+    ("ECDSA P-384", crate::p384::proves),
 ];
 
 /// Why a tier is not used.

@@ -5,10 +5,11 @@
 use core::arch::x86_64::{
     __m512i, _mm_cvtsi64_si128, _mm512_add_epi64, _mm512_and_si512, _mm512_cmpeq_epi64_mask,
     _mm512_load_si512, _mm512_madd52hi_epu64, _mm512_madd52lo_epu64, _mm512_mask_blend_epi64,
-    _mm512_or_si512, _mm512_permutex2var_epi64, _mm512_permutexvar_epi64, _mm512_rorv_epi64,
-    _mm512_set1_epi64, _mm512_set4_epi32, _mm512_shuffle_epi8, _mm512_sll_epi64, _mm512_slli_epi64,
-    _mm512_srai_epi64, _mm512_srl_epi64, _mm512_srli_epi64, _mm512_store_si512, _mm512_sub_epi64,
-    _mm512_ternarylogic_epi64, _mm512_testn_epi64_mask, _mm512_xor_si512,
+    _mm512_or_si512, _mm512_permutex_epi64, _mm512_permutex2var_epi64, _mm512_permutexvar_epi64,
+    _mm512_rorv_epi64, _mm512_set1_epi64, _mm512_set4_epi32, _mm512_shuffle_epi8, _mm512_shuffle_i64x2,
+    _mm512_sll_epi64, _mm512_slli_epi64, _mm512_srai_epi64, _mm512_srl_epi64, _mm512_srli_epi64,
+    _mm512_store_si512, _mm512_sub_epi64, _mm512_ternarylogic_epi64, _mm512_testn_epi64_mask,
+    _mm512_xor_si512,
 };
 
 use super::{Block, Lanes, Mask};
@@ -151,6 +152,16 @@ impl Lanes for Avx512 {
     #[inline(always)]
     fn majority(self, b: Self, c: Self) -> Self {
         instruction!(_mm512_ternarylogic_epi64::<0xe8>(self.0, b.0, c.0))
+    }
+
+    #[inline(always)]
+    fn swap<const DISTANCE: usize>(self) -> Self {
+        const { assert!(DISTANCE == 1 || DISTANCE == 2 || DISTANCE == 4, "one bit of a lane's number") };
+        match DISTANCE {
+            1 => instruction!(_mm512_permutex_epi64::<0b10_11_00_01>(self.0)),
+            2 => instruction!(_mm512_permutex_epi64::<0b01_00_11_10>(self.0)),
+            _ => instruction!(_mm512_shuffle_i64x2::<0b01_00_11_10>(self.0, self.0)),
+        }
     }
 
     #[inline(always)]

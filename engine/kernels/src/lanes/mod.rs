@@ -72,6 +72,9 @@ pub(crate) trait Lanes: Copy + 'static {
     /// Bitwise: what at least two of three are.
     fn majority(self, b: Self, c: Self) -> Self;
 
+    /// Lane `i` is lane `i ^ DISTANCE`, for 1, 2 or 4.
+    fn swap<const DISTANCE: usize>(self) -> Self;
+
     /// `self` + bits 0..52 of `a`·`b`, where only bits 0..52 of `a` and `b` count.
     fn madd_lo(self, a: Self, b: Self) -> Self;
     /// `self` + bits 52..104 of `a`·`b`, where only bits 0..52 of `a` and `b` count.

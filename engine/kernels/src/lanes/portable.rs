@@ -130,6 +130,11 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
+    fn swap<const DISTANCE: usize>(self) -> Self {
+        each(|i| self.0[i ^ DISTANCE])
+    }
+
+    #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "the low digit is meant")]
     fn madd_lo(self, a: Self, b: Self) -> Self {
         each(|i| self.0[i].wrapping_add(product(a.0[i], b.0[i]) as u64 & DIGIT_MASK))

@@ -41,6 +41,9 @@ impl Kernel for Everything {
                 a.shl_by(17),
                 a.shr_by(64),
                 a.shr_by(3),
+                a.swap::<1>(),
+                a.swap::<2>(),
+                a.swap::<4>(),
             ];
             let stored = vectors.map(|vector| {
                 let mut block = Block::default();
@@ -102,6 +105,9 @@ proptest! {
             prop_assert_eq!(got[23].0[lane], a << 17);
             prop_assert_eq!(got[24].0[lane], 0);
             prop_assert_eq!(got[25].0[lane], a >> 3);
+            for (number, distance) in [(26, 1), (27, 2), (28, 4)] {
+                prop_assert_eq!(got[number].0[lane], vectors[0].0[lane ^ distance]);
+            }
             prop_assert_eq!(masks[0] >> lane & 1 == 1, a == 0);
             prop_assert_eq!(masks[2] >> lane & 1 == 1, a == b);
         }
