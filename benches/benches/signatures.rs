@@ -15,7 +15,7 @@ const SIGNATURE_BYTES_MAX: usize = Algorithm::Rsa4096.signature_bytes();
 fn signatures(criterion: &mut Criterion) {
     for algorithm in Algorithm::ALL {
         let material = generate(algorithm).expect("a key");
-        let context = KeyContext::prepare(&material).expect("a context");
+        let context = KeyContext::prepare(&material, None).expect("a context");
         let scheme = *algorithm.schemes().last().expect("every algorithm has a scheme");
         let input = Input::Message(&MESSAGE);
         let mut signature = [0; SIGNATURE_BYTES_MAX];

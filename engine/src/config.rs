@@ -36,6 +36,8 @@ pub struct Config {
     pub cores: Vec<usize>,
     /// Workers never sleep.
     pub busy_poll: bool,
+    /// What computes signatures.
+    pub kernels: KernelChoice,
     /// Longest spin of a worker before it sleeps, in microseconds; adapted to the machine if absent.
     pub spin_us: Option<u64>,
     /// Secret memory in MiB; sized against `RLIMIT_MEMLOCK` if absent.
@@ -48,6 +50,18 @@ pub struct Config {
     pub audit: Audit,
     /// What opens the store; a prompt if absent.
     pub unlock: Option<UnlockSource>,
+}
+
+/// What computes signatures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[clap(rename_all = "snake_case")]
+pub enum KernelChoice {
+    /// The multi-buffer kernels where the processor has AVX-512-IFMA, else the scalar path.
+    #[default]
+    Auto,
+    /// The scalar path alone: aws-lc, one operation at a time.
+    Off,
 }
 
 /// How the control thread waits for sockets, timers and disks.
@@ -143,6 +157,7 @@ impl Default for Config {
             workers: None,
             cores: Vec::new(),
             busy_poll: false,
+            kernels: KernelChoice::Auto,
             spin_us: None,
             secret_memory_mib: None,
             require_protection: None,

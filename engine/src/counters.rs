@@ -79,6 +79,8 @@ counters! {
     check_failures,
     /// Signatures made.
     signatures,
+    /// Those that the kernels made.
+    by_kernels,
     /// Batches executed.
     batches,
     /// Context look-ups that found a prepared context.

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use keylane_kernels::{Kernels, Refused, Tier};
 use keylane_shm::{EngineFlags, RegionError};
 
 use crate::audit::{self, Archive, AuditLog, AuditRing, Newest, Record, Segment};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, KernelChoice};
 use crate::control::{Control, ControlError, ControlParts, WorkerPort};
 use crate::counters::Counters;
+use crate::crypto::MultiBuffer;
 use crate::directory::Directory;
 use crate::keeper::{self, Keeper};
 use crate::limits::{KEEPER_INBOX, WORKER_INBOX};
@@ -29,9 +31,9 @@ use crate::worker::{self, Waiting, Worker};
 /// Directory of the audit segments in the store.
 pub const AUDIT_DIRECTORY: &str = "audit";
 /// Stack of a worker, in secret memory.
-const WORKER_STACK_BYTES: usize = 256 * 1024;
+const WORKER_STACK_BYTES: usize = 1024 * 1024;
 /// Stack of the keeper, in secret memory: it generates and parses keys.
-const KEEPER_STACK_BYTES: usize = 512 * 1024;
+const KEEPER_STACK_BYTES: usize = 1024 * 1024;
 
 /// Why an engine did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +53,9 @@ pub enum EngineError {
     /// The audit log belongs to another store.
     #[error("the audit log in {0} belongs to another store; move it away")]
     ForeignAudit(PathBuf),
+    /// The processor computes wrongly.
+    #[error("{0}; kernels = \"off\" signs with aws-lc alone")]
+    Kernels(#[from] Refused),
     /// A region cannot be made.
     #[error(transparent)]
     Region(#[from] RegionError),
@@ -78,18 +83,19 @@ pub fn protect(config: &Config) -> Result<(), EngineError> {
 pub fn run(config: &Config, unlock: Unlock, accept_rollback: bool) -> Result<(), EngineError> {
     config.validate()?;
     protect(config)?;
+    let kernels = kernels(config)?;
     let opened = Opened::open(config, unlock, accept_rollback)?;
     let directory = Directory::load(opened.store.slots(), opened.store.grants(), opened.store.keys());
     let mail = Mail::new(config.worker_count()).map_err(system("make a mailbox"))?;
     let (flags, flag_page) = EngineFlags::create(config.worker_count())?;
     let mut threads = Threads::default();
-    let outcome =
-        start_workers(config, &mail, flags, &mut threads).and_then(|(workers, audit_rings, full)| {
+    let outcome = start_workers(config, kernels, &mail, flags, &mut threads).and_then(
+        |(workers, audit_rings, full)| {
             let store_epoch = opened.store.epoch();
             let Opened { store, archive, segment, next, segments, preface } = opened;
             let mut audit = AuditLog::new(segment, next, segments, audit_rings, full);
             preface.into_iter().for_each(|record| audit.append(record));
-            start_keeper(store, archive, &mail, &mut threads)?;
+            start_keeper(store, archive, kernels, &mail, &mut threads)?;
             let parts = ControlParts {
                 config: config.clone(),
                 directory,
@@ -98,11 +104,13 @@ pub fn run(config: &Config, unlock: Unlock, accept_rollback: bool) -> Result<(),
                 keeper: Arc::clone(&mail.keeper),
                 from_keeper: Arc::clone(&mail.from_keeper),
                 audit,
+                kernels,
                 flag_page,
                 store_epoch,
             };
             Ok(Control::new(parts)?.run()?)
-        });
+        },
+    );
     mail.stop_all();
     threads.join();
     outcome
@@ -110,8 +118,16 @@ pub fn run(config: &Config, unlock: Unlock, accept_rollback: bool) -> Result<(),
 
 type Started = (Vec<WorkerPort>, Vec<Arc<AuditRing>>, Arc<AtomicBool>);
 
+/// The kernels to use, proven by their known answers; `None` where the scalar path is faster than any.
+fn kernels(config: &Config) -> Result<Option<Kernels>, Refused> {
+    let fast = Tier::Avx512Ifma;
+    let wanted = config.kernels == KernelChoice::Auto && fast.is_available();
+    wanted.then(|| Kernels::with_tier(fast)).transpose()
+}
+
 fn start_workers(
     config: &Config,
+    kernels: Option<Kernels>,
     mail: &Mail,
     flags: EngineFlags,
     threads: &mut Threads,
@@ -124,7 +140,8 @@ fn start_workers(
         let counters = Arc::new(Counters::new(number(index), core.map(number)));
         let ring = Arc::new(AuditRing::new(Arc::clone(&full)));
         let lookup = Lookup::new(index, Arc::clone(&mail.keeper));
-        let pipeline = Pipeline::new(lookup, Auditor::new(Arc::clone(&ring)), Arc::clone(&counters));
+        let auditor = Auditor::new(Arc::clone(&ring));
+        let pipeline = Pipeline::new(lookup, MultiBuffer::new(kernels), auditor, Arc::clone(&counters));
         let ports = worker::Ports { inbox: Arc::clone(inbox), control: Arc::clone(&mail.from_workers) };
         let waiting = if config.busy_poll { Waiting::BusyPoll } else { Waiting::SpinThenPark(config.spin()) };
         let worker = Worker::new(index, ports, Arc::clone(&flags), waiting, Arc::clone(&counters), pipeline)
@@ -139,6 +156,7 @@ fn start_workers(
 fn start_keeper(
     store: Store,
     archive: Archive,
+    kernels: Option<Kernels>,
     mail: &Mail,
     threads: &mut Threads,
 ) -> Result<(), EngineError> {
@@ -147,7 +165,7 @@ fn start_keeper(
         control: Arc::clone(&mail.from_keeper),
         workers: mail.workers.clone(),
     };
-    let keeper = Keeper::new(ports, store, archive).map_err(system("make the keeper"))?;
+    let keeper = Keeper::new(ports, store, archive, kernels).map_err(system("make the keeper"))?;
     threads.start("keylane-keeper".to_owned(), None, KEEPER_STACK_BYTES, move || keeper.run())
 }
 

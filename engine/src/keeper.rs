@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keylane_api::Status;
+use keylane_kernels::Kernels;
 use keylane_shm::Parker;
 
 use crate::admin::Request;
@@ -43,15 +44,17 @@ pub struct Keeper {
     parker: Parker,
     store: Store,
     archive: Archive,
+    /// What contexts are prepared for.
+    kernels: Option<Kernels>,
     clock: Clock,
 }
 
 impl Keeper {
     /// A keeper of this store and audit archive.
-    pub fn new(ports: Ports, store: Store, archive: Archive) -> io::Result<Self> {
+    pub fn new(ports: Ports, store: Store, archive: Archive, kernels: Option<Kernels>) -> io::Result<Self> {
         let parker = Parker::new()?;
         parker.add(ports.inbox.as_fd(), 0)?;
-        Ok(Self { ports, parker, store, archive, clock: Clock::default() })
+        Ok(Self { ports, parker, store, archive, kernels, clock: Clock::default() })
     }
 
     /// Works until told to stop.
@@ -112,7 +115,7 @@ impl Keeper {
             tracing::error!(key = key.key.0, %cause, "cannot unwrap a key");
             status_of(&cause)
         })?;
-        KeyContext::prepare(&material).map_err(|cause| {
+        KeyContext::prepare(&material, self.kernels).map_err(|cause| {
             if !cause.is_out_of_memory() {
                 tracing::error!(key = key.key.0, %cause, "cannot prepare a key");
                 return Status::Internal;

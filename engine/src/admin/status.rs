@@ -94,6 +94,8 @@ pub struct Worker {
     pub check_failures: u64,
     /// Signatures made.
     pub signatures: u64,
+    /// Those that the kernels made, rather than the scalar path.
+    pub by_kernels: u64,
     /// Batches executed.
     pub batches: u64,
     /// Batches by fill, index 0 for a fill of 1; the last counts all larger ones.

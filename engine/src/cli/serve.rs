@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::place::EnginePlace;
 use super::secretly;
 use super::unlocking::{self, UnlockArgs};
-use crate::config::{Config, ControlBackend, WhenFull};
+use crate::config::{Config, ControlBackend, KernelChoice, WhenFull};
 use crate::engine;
 use crate::os::secret::Protection;
 
@@ -53,6 +53,9 @@ struct Overrides {
     /// Workers never sleep.
     #[arg(long)]
     busy_poll: bool,
+    /// What computes signatures [default: auto].
+    #[arg(long, value_name = "CHOICE")]
+    kernels: Option<KernelChoice>,
     /// Longest spin of a worker before it sleeps, in µs [default: adapted to the machine].
     #[arg(long, value_name = "N")]
     spin_us: Option<u64>,
@@ -83,6 +86,9 @@ impl Overrides {
         if !self.cores.is_empty() {
             config.cores.clone_from(&self.cores);
             config.workers = self.workers;
+        }
+        if let Some(kernels) = self.kernels {
+            config.kernels = kernels;
         }
         if let Some(backend) = self.control_backend {
             config.control_backend = backend;

@@ -2,7 +2,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Audit, Config, ConfigError, ControlBackend, UnlockSource, WhenFull};
+use super::{Audit, Config, ConfigError, ControlBackend, KernelChoice, UnlockSource, WhenFull};
 use crate::os::secret::Protection;
 
 fn load(text: &str) -> Result<Config, ConfigError> {
@@ -32,6 +32,7 @@ fn every_key_is_read() {
         workers = 2
         cores = [0, 1]
         busy_poll = true
+        kernels = "off"
         spin_us = 20
         secret_memory_mib = 64
         require_protection = "memfd_secret"
@@ -48,6 +49,7 @@ fn every_key_is_read() {
         workers: Some(2),
         cores: vec![0, 1],
         busy_poll: true,
+        kernels: KernelChoice::Off,
         spin_us: Some(20),
         secret_memory_mib: Some(64),
         require_protection: Some(Protection::MemfdSecret),

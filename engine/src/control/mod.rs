@@ -37,6 +37,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use keylane_kernels::Kernels;
 use rustix::process::{Resource, Rlimit};
 
 pub use listener::ListenError;
@@ -77,6 +78,8 @@ pub struct ControlParts {
     pub from_keeper: Arc<Mailbox<KeeperDone>>,
     /// The audit log.
     pub audit: AuditLog,
+    /// What signs in batches.
+    pub kernels: Option<Kernels>,
     /// The workers' sleep words, for clients.
     pub flag_page: OwnedFd,
     /// Epoch of the store.
@@ -133,6 +136,7 @@ pub struct Control {
     log: Log,
     phase: Phase,
     config: Config,
+    kernels: Option<Kernels>,
     store_epoch: u64,
     started: Instant,
     /// Readable when the engine shall stop.
@@ -190,6 +194,7 @@ impl Control {
             log: Log::new(parts.audit),
             phase: Phase::Serving,
             config: parts.config,
+            kernels: parts.kernels,
             store_epoch: parts.store_epoch,
             started: now,
             stop,
@@ -213,8 +218,13 @@ impl Control {
     /// One line for whoever starts the engine by hand.
     fn say_ready(&self) {
         let (workers, keys) = (self.desk.workers.len(), self.desk.directory.key_count());
-        let backend = self.reactor.backend();
-        tracing::info!(workers, keys, control = %backend, "serving on {}", self.config.socket.display());
+        let (backend, kernels) = (self.reactor.backend(), self.kernel_name());
+        tracing::info!(workers, keys, kernels, control = %backend, "serving on {}", self.config.socket.display());
+    }
+
+    /// What computes signatures, as status names it.
+    fn kernel_name(&self) -> &'static str {
+        self.kernels.map_or("scalar", |kernels| kernels.tier().name())
     }
 
     fn serve(&mut self) -> Result<(), ControlError> {

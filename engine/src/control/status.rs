@@ -24,7 +24,7 @@ impl Control {
             ready: self.phase == Phase::Serving,
             listeners: self.doors.client_paths().map(|path| path.display().to_string()).collect(),
             control_backend: self.reactor.backend().name().to_owned(),
-            kernels: "scalar".to_owned(),
+            kernels: self.kernel_name().to_owned(),
             secret_memory: secret_memory(),
             sessions: self.desk.sessions.open_len() as u64,
             quarantined: self.desk.quarantined,

@@ -12,13 +12,19 @@ use crate::os::awslc;
 use crate::os::registers::WipeOnDrop;
 use crate::policy::Input;
 
-/// Evidence that a signature was computed and is right. [`KeyContext::check`] makes it, nothing else does.
+/// Evidence that a signature was computed and is right. [`KeyContext::check`] makes it, and
+/// [`MultiBuffer::check`](super::MultiBuffer::check) of what the kernels' own check gives; nothing else does.
 #[derive(Debug)]
 pub struct Checked {
     length: usize,
 }
 
 impl Checked {
+    /// For a signature of so many octets that has passed the kernels' check.
+    pub(super) fn by_kernels(length: usize) -> Self {
+        Self { length }
+    }
+
     /// Octets of the signature.
     pub fn length(&self) -> usize {
         self.length

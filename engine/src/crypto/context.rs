@@ -5,7 +5,9 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
 };
 use keylane_api::Algorithm;
+use keylane_kernels::Kernels;
 
+use super::lane_key::LaneKey;
 use super::numbers::Numbers;
 use super::{CheckFailed, ExecuteError};
 use crate::key::{Material, Part};
@@ -23,6 +25,8 @@ pub struct KeyContext {
     algorithm: Algorithm,
     pub(super) signer: Signer,
     pub(super) checker: Checker,
+    /// The key as the kernels want it, where there are kernels for it.
+    pub(super) lanes: Option<LaneKey>,
     #[cfg(test)]
     pub(super) faults: std::sync::atomic::AtomicUsize,
 }
@@ -78,13 +82,17 @@ impl PrepareError {
 }
 
 impl KeyContext {
-    /// Prepares a key and proves it: the public number belongs to the private one (Q = d·G, A = a·B, n = p·q and the
+    /// Prepares a key, for the scalar path and for `kernels` if there are any, and proves it: the public number belongs to the private one (Q = d·G, A = a·B, n = p·q and the
     /// CRT's numbers to d), and a first signature passes its check. That signature also makes aws-lc compute what it
     /// otherwise computes at first use. Takes from 0.1 ms to some milliseconds.
-    pub fn prepare(material: &Material) -> Result<Self, PrepareError> {
+    pub fn prepare(material: &Material, kernels: Option<Kernels>) -> Result<Self, PrepareError> {
         let _wipe = WipeOnDrop;
         awslc::forget_ran_out();
-        let context = Self::new(material.algorithm, Signer::new(material)?, Checker::new(material)?);
+        let mut context = Self::new(material.algorithm, Signer::new(material)?, Checker::new(material)?);
+        context.lanes = match kernels {
+            Some(kernels) => LaneKey::new(kernels, material)?,
+            None => None,
+        };
         context.prove()?;
         Ok(context)
     }
@@ -94,6 +102,7 @@ impl KeyContext {
             algorithm,
             signer,
             checker,
+            lanes: None,
             #[cfg(test)]
             faults: std::sync::atomic::AtomicUsize::new(0),
         }

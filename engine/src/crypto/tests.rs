@@ -8,6 +8,7 @@ use crate::policy::Input;
 
 mod exhaustion;
 mod faults;
+mod multi;
 
 /// Two keys of an algorithm, made once: RSA keys take their time.
 fn keys(algorithm: Algorithm) -> &'static [Material; 2] {
@@ -64,7 +65,7 @@ fn signed(context: &KeyContext, scheme: Scheme, input: Input<'_>) -> Vec<u8> {
 fn signatures_verify_in_every_scheme() {
     for (algorithm, scheme) in every_scheme() {
         let material = &keys(algorithm)[0];
-        let context = KeyContext::prepare(material).unwrap();
+        let context = KeyContext::prepare(material, None).unwrap();
         assert_eq!(context.algorithm(), algorithm);
         for length in [0, 1, 130, 146, 4_000] {
             let message = vec![0x5a; length];
@@ -81,7 +82,7 @@ fn signatures_verify_in_every_scheme() {
 #[test]
 fn nonces_and_salts_are_fresh_and_the_others_are_not_needed() {
     for (algorithm, scheme) in every_scheme() {
-        let context = KeyContext::prepare(&keys(algorithm)[0]).unwrap();
+        let context = KeyContext::prepare(&keys(algorithm)[0], None).unwrap();
         let [first, second] = [(); 2].map(|()| signed(&context, scheme, Input::Message(b"the same")));
         let is_deterministic = matches!(
             scheme,
@@ -94,7 +95,7 @@ fn nonces_and_salts_are_fresh_and_the_others_are_not_needed() {
 #[test]
 fn what_does_not_fit_is_an_error() {
     for (algorithm, scheme) in every_scheme() {
-        let context = KeyContext::prepare(&keys(algorithm)[0]).unwrap();
+        let context = KeyContext::prepare(&keys(algorithm)[0], None).unwrap();
         let mut room = [0; 512];
         for other in Scheme::ALL.into_iter().filter(|other| !other.fits(algorithm)) {
             let got = context.sign(other, Input::Message(b"message"), &mut room);
@@ -126,14 +127,18 @@ fn halves_of_different_keys_are_refused() {
         let start = ours.part(part).as_ptr().addr() - ours.numbers().as_ptr().addr();
         numbers[start..start + ours.part(part).len()].copy_from_slice(theirs.part(part));
         let mixed = Material::from_numbers(algorithm, numbers).unwrap();
-        assert_eq!(KeyContext::prepare(&mixed).unwrap_err(), PrepareError::Inconsistent, "{algorithm:?}");
+        assert_eq!(
+            KeyContext::prepare(&mixed, None).unwrap_err(),
+            PrepareError::Inconsistent,
+            "{algorithm:?}"
+        );
     }
 }
 
 #[test]
 fn contexts_serve_many_threads_at_once() {
     for algorithm in [Algorithm::Rsa2048, Algorithm::P256, Algorithm::Ed25519] {
-        let context = KeyContext::prepare(&keys(algorithm)[0]).unwrap();
+        let context = KeyContext::prepare(&keys(algorithm)[0], None).unwrap();
         let scheme = algorithm.schemes()[0];
         std::thread::scope(|scope| {
             for thread in 0u8..4 {

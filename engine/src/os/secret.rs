@@ -13,6 +13,10 @@ use rustix::io::Errno;
 use rustix::process::Resource;
 use subtle::ConstantTimeEq;
 
+mod boxed;
+
+pub use boxed::SecretBox;
+
 use super::arena::Arena;
 use super::awslc;
 use super::heap::Heap;

@@ -1,13 +1,62 @@
-//! Stage 6, [`Computed`] → an outcome whose success carries [`Checked`]: nothing unchecked goes on.
+//! Stage 6, results → outcomes whose success carries [`Checked`]: nothing unchecked goes on.
 
 use keylane_api::Status;
 
 use super::execute::{self, Computed};
-use super::request::{Buffer, result_room};
+use super::lookup::Ready;
+use super::request::{Buffer, Buffers, result_room};
 use crate::counters::Counters;
-use crate::crypto::{CheckFailed, Checked, ExecuteError, Unchecked};
+use keylane_kernels::Fault;
 
-/// Checks a result. A faulty one is redone once, with a fresh nonce, and counted; if that is faulty too, the key
+use crate::crypto::{CheckFailed, Checked, ExecuteError, MultiBuffer, Unchecked};
+
+/// A signature that may leave, in the place of its completion's payload.
+pub type Signed = (Buffer, Checked);
+
+/// Checks what the kernels hold of a batch: `signed` gets each operation's signature, in their order, or `None` for one that
+/// must be made on the scalar path.
+pub fn batch(
+    ready: &Ready,
+    kernels: &mut MultiBuffer,
+    buffers: &mut Buffers,
+    counters: &Counters,
+    signed: &mut Vec<Option<Signed>>,
+) {
+    let fill = ready.operations.len();
+    signed.clear();
+    signed.resize_with(fill, || None);
+    let Some(all) = execute::operations(ready) else { return };
+    kernels.check(ready.algorithm, &all[..fill], |number, outcome| {
+        let (checked, signature) = match outcome {
+            Ok(right) => right,
+            Err(fault) => return report_fault(fault, counters),
+        };
+        let Some(mut entry) = buffers.take() else { return };
+        if let Some(room) = result_room(&mut entry).get_mut(..checked.length())
+            && let Some(place) = signed.get_mut(number)
+        {
+            room.copy_from_slice(signature);
+            counters.by_kernels.add(1);
+            *place = Some((entry, checked));
+        } else {
+            buffers.give(entry);
+        }
+    });
+}
+
+/// A nonce that the kernel does not use is no failure.
+fn report_fault(fault: Fault, counters: &Counters) {
+    if fault == Fault::Nonce {
+        return;
+    }
+    counters.check_failures.add(1);
+    let failures = counters.check_failures.get();
+    if failures.is_power_of_two() {
+        tracing::error!(failures, %fault, "a result of the kernels was withheld, and is made again on the scalar path");
+    }
+}
+
+/// Checks a result of the scalar path. A faulty one is redone once, with a fresh nonce, and counted; if that is faulty too, the key
 /// context or the machine is broken and the request fails.
 pub fn check(computed: &mut Computed, counters: &Counters) -> Result<Checked, Status> {
     for attempt in 0..2 {

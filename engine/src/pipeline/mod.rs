@@ -20,12 +20,14 @@ use keylane_shm::RingFault;
 use self::admit::Verdict;
 use self::audit::Auditor;
 use self::batch::Batcher;
+use self::check::Signed;
 use self::intake::Taken;
-use self::lookup::{Lookup, ReadyOperation};
-use self::request::{Answer, Buffers};
+use self::lookup::{Lookup, Ready, ReadyOperation};
+use self::request::{Answer, Buffer, Buffers};
 use crate::counters::Counters;
+use crate::crypto::{Checked, MultiBuffer};
 use crate::directory::KeyRecord;
-use crate::limits::{INTAKE_BURST, WORKER_REQUESTS_MAX};
+use crate::limits::{BATCH_MAX, INTAKE_BURST, WORKER_REQUESTS_MAX};
 use crate::seat::{Seat, Seats};
 use crate::sessions::Sessions;
 
@@ -44,6 +46,9 @@ pub struct Pipeline {
     buffers: Buffers,
     batcher: Batcher,
     lookup: Lookup,
+    kernels: MultiBuffer,
+    /// Signatures of the batch that is being answered.
+    signed: Vec<Option<Signed>>,
     auditor: Auditor,
     answers: Vec<Answer>,
     /// Requests between intake and complete.
@@ -57,11 +62,13 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// An empty pipeline; allocates what it will ever need.
-    pub fn new(lookup: Lookup, auditor: Auditor, counters: Arc<Counters>) -> Self {
+    pub fn new(lookup: Lookup, kernels: MultiBuffer, auditor: Auditor, counters: Arc<Counters>) -> Self {
         Self {
             buffers: Buffers::default(),
             batcher: Batcher::default(),
             lookup,
+            kernels,
+            signed: Vec::with_capacity(BATCH_MAX),
             auditor,
             answers: Vec::with_capacity(WORKER_REQUESTS_MAX),
             in_flight: 0,
@@ -153,35 +160,64 @@ impl Pipeline {
         let mut ready = lookup.pin(&mut batch, auditor, buffers, counters, |answer| answers.push(answer));
         self.batcher.recycle(batch.operations);
         self.count_batch(ready.operations.len());
-        for operation in ready.operations.drain(..) {
-            self.run_one(operation, seats);
-        }
+        self.run(&mut ready, seats);
         self.lookup.recycle(ready.operations);
         self.send_answers(seats);
         true
     }
 
+    /// On the kernels together, or else one by one on the scalar path.
+    fn run(&mut self, ready: &mut Ready, seats: &mut Seats) {
+        let Self { kernels, buffers, counters, signed, .. } = self;
+        signed.clear();
+        if execute::batch(ready, kernels) {
+            check::batch(ready, kernels, buffers, counters, signed);
+        }
+        let mut signed = std::mem::take(&mut self.signed);
+        let outcomes = signed.drain(..).chain(std::iter::repeat_with(|| None));
+        for (operation, outcome) in ready.operations.drain(..).zip(outcomes) {
+            match outcome {
+                Some((result, checked)) => self.finish(operation, Ok(checked), result, seats),
+                None => self.run_one(operation, seats),
+            }
+        }
+        self.signed = signed;
+    }
+
     fn run_one(&mut self, operation: ReadyOperation, seats: &mut Seats) {
-        let answer = match execute::scalar(operation, &mut self.buffers) {
-            Err(operation) => self.auditor.refused(operation.admitted, Status::Busy, &mut self.buffers),
+        match execute::scalar(operation, &mut self.buffers) {
+            Err(operation) => {
+                let answer = self.auditor.refused(operation.admitted, Status::Busy, &mut self.buffers);
+                self.route(answer, seats);
+            }
             Ok(mut computed) => {
                 let verdict = check::check(&mut computed, &self.counters);
-                let origin = computed.operation.admitted.origin;
-                let (status, result) = match verdict {
-                    Ok(checked) => (Status::Ok, Some((computed.result, checked.length()))),
-                    Err(status) => {
-                        check::wipe(&mut computed.result);
-                        self.buffers.give(computed.result);
-                        (status, None)
-                    }
-                };
-                self.auditor.record(computed.operation.admitted, status, &mut self.buffers);
-                Answer { origin, status, result }
+                self.finish(computed.operation, verdict, computed.result, seats);
             }
-        };
-        self.route(answer, seats);
+        }
         // An operation takes longer than a wake: the client works on this answer while the next is computed.
         self.ring_clients(seats);
+    }
+
+    /// Records an operation and answers it.
+    fn finish(
+        &mut self,
+        operation: ReadyOperation,
+        verdict: Result<Checked, Status>,
+        mut result: Buffer,
+        seats: &mut Seats,
+    ) {
+        let origin = operation.admitted.origin;
+        let (status, result) = match verdict {
+            Ok(checked) => (Status::Ok, Some((result, checked.length()))),
+            Err(status) => {
+                check::wipe(&mut result);
+                self.buffers.give(result);
+                (status, None)
+            }
+        };
+        self.auditor.record(operation.admitted, status, &mut self.buffers);
+        self.route(Answer { origin, status, result }, seats);
     }
 
     /// A context was prepared, or could not be.

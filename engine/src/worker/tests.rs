@@ -17,6 +17,7 @@ use keylane_shm::{Bell, ClientChannel, ClientFlags, EngineChannel, EngineFlags, 
 use super::{Ports, Waiting, Worker};
 use crate::audit::AuditRing;
 use crate::counters::Counters;
+use crate::crypto::MultiBuffer;
 use crate::limits::TURN_ENTRIES_MAX;
 use crate::mailbox::Mailbox;
 use crate::messages::{ChannelSeat, FromWorker, ToWorker};
@@ -49,7 +50,12 @@ impl Running {
         let keeper = Arc::new(Mailbox::new(64).expect("a mailbox"));
         let counters = Arc::new(Counters::new(0, None));
         let ring = Arc::new(AuditRing::new(Arc::new(AtomicBool::new(false))));
-        let pipeline = Pipeline::new(Lookup::new(0, keeper), Auditor::new(ring), Arc::clone(&counters));
+        let pipeline = Pipeline::new(
+            Lookup::new(0, keeper),
+            MultiBuffer::default(),
+            Auditor::new(ring),
+            Arc::clone(&counters),
+        );
         let (flags, page) = EngineFlags::create(1).expect("a flag page");
         let ports = Ports { inbox: Arc::clone(&inbox), control: Arc::clone(&control) };
         let worker = Worker::new(0, ports, Arc::new(flags), waiting, Arc::clone(&counters), pipeline)

@@ -130,6 +130,7 @@ impl Bench {
             keeper: Arc::clone(&keeper),
             from_keeper: Arc::clone(&from_keeper),
             audit: AuditLog::new(segment, None, 1, vec![Arc::clone(&ring)], Arc::new(AtomicBool::new(false))),
+            kernels: None,
             flag_page,
             store_epoch: 1,
         })

@@ -23,11 +23,11 @@ fn a_full_arena_is_typed_everywhere_and_passes() {
             let material = &keys(algorithm)[0];
             let scheme = algorithm.schemes()[0];
             let input = Input::Message(b"message");
-            let context = KeyContext::prepare(material).unwrap();
+            let context = KeyContext::prepare(material, None).unwrap();
             let mut room = [0; 512];
             let mut taken = take_everything();
             assert!(matches!(SecretBytes::zeroed(1), Err(SecretMemoryError::Exhausted { .. })));
-            assert!(KeyContext::prepare(material).unwrap_err().is_out_of_memory(), "{algorithm:?}");
+            assert!(KeyContext::prepare(material, None).unwrap_err().is_out_of_memory(), "{algorithm:?}");
             assert_eq!(context.sign(scheme, input, &mut room).unwrap_err(), ExecuteError::OutOfMemory);
             // One block after the other comes back: every single allocation on the way fails once.
             loop {
@@ -42,7 +42,7 @@ fn a_full_arena_is_typed_everywhere_and_passes() {
             }
             drop(taken);
             assert!(is_valid(material, scheme, b"message", &signed(&context, scheme, input)));
-            KeyContext::prepare(material).unwrap();
+            KeyContext::prepare(material, None).unwrap();
         }
     });
 }

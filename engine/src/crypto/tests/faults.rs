@@ -23,7 +23,7 @@ fn every_changed_octet_of_a_signature_is_found() {
         if algorithm.is_rsa() && algorithm != Algorithm::Rsa2048 {
             continue;
         }
-        let context = KeyContext::prepare(&keys(algorithm)[0]).unwrap();
+        let context = KeyContext::prepare(&keys(algorithm)[0], None).unwrap();
         let input = Input::Message(b"message");
         let mut signature = signed(&context, scheme, input);
         assert_eq!(checked(&context, scheme, input, &signature), Ok(()));
@@ -58,7 +58,7 @@ fn wrong_signers_and_injected_faults_are_found() {
         let got = mismatched.check(scheme, input, &room, unchecked);
         assert_eq!(got.unwrap_err(), CheckFailed::Wrong, "{scheme:?}");
 
-        let context = KeyContext::prepare(ours).unwrap();
+        let context = KeyContext::prepare(ours, None).unwrap();
         context.fail_next(1);
         let unchecked = context.sign(scheme, input, &mut room).unwrap();
         assert_eq!(context.check(scheme, input, &room, unchecked).unwrap_err(), CheckFailed::Wrong);
@@ -87,7 +87,7 @@ fn damage_everything(algorithm: Algorithm, scheme: Scheme) -> Campaign {
     let mut room = [0; 512];
     for index in 0.. {
         // A fresh context each time: aws-lc squares a damaged blinding factor, which no second flip repairs.
-        let (context, mut words) = record(|| KeyContext::prepare(material).unwrap());
+        let (context, mut words) = record(|| KeyContext::prepare(material, None).unwrap());
         let Some(word) = words.get_mut(index) else { break };
         if !word.is_number() {
             continue;

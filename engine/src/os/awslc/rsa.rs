@@ -2,6 +2,8 @@
 
 use std::ptr::NonNull;
 
+mod encoding;
+
 use aws_lc_sys as sys;
 use keylane_api::Scheme;
 
