@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// Workers of one engine.
 pub const WORKERS_MAX: usize = 64;
-/// Sessions at once.
+/// Sessions at once. Of these, of channels, rings and strangers, nobody may have more than is left for others.
 pub const SESSIONS_MAX: usize = 4_096;
 /// Channels of one session: one for each of the 512 threads on which tokio lets a process block, and as many again.
 pub const SESSION_CHANNELS_MAX: usize = 1_024;
@@ -23,7 +23,7 @@ pub const RING_BYTES_MAX: u64 = 2 << 30;
 pub const STRANGERS_MAX: usize = 512;
 /// How long a connection may take to say who it is.
 pub const HELLO_MAX: Duration = Duration::from_secs(5);
-/// How long it may take while others wait to be accepted.
+/// How long it may take while there are [`STRANGERS_MAX`].
 pub const HELLO_MAX_CROWDED: Duration = Duration::from_millis(250);
 /// Octets of a program's name in its first message.
 pub const PROGRAM_BYTES_MAX: usize = 64;
@@ -102,9 +102,10 @@ const _: () = {
         RANDOM_BYTES_MAX + keylane_api::wire::COMPLETION_HEADER_BYTES
             <= keylane_api::wire::COMPLETION_BYTES_DEFAULT as usize
     );
-    assert!(SESSION_CHANNELS_MAX <= CHANNELS_MAX);
+    // Whoever is alone may have half of everything: at least one session with all that a session can have.
+    assert!(2 * SESSION_CHANNELS_MAX <= CHANNELS_MAX);
+    assert!(2 * SESSION_RING_BYTES_MAX <= RING_BYTES_MAX);
     // A channel of the largest shape can be opened.
     assert!(2 * RING_ENTRIES_MAX as u64 * ENTRY_BYTES_MAX as u64 <= SESSION_RING_BYTES_MAX);
-    assert!(SESSION_RING_BYTES_MAX <= RING_BYTES_MAX);
     assert!(TURN_MAX.as_nanos() < AUDIT_FLUSH_INTERVAL.as_nanos());
 };

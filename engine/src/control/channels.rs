@@ -8,11 +8,10 @@ use keylane_api::control::{ChannelShape, Reply};
 use keylane_shm::{Bell, ChannelDescriptors, EngineChannel, Geometry};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
-use super::desk::{Desk, Outcome, busy, ended, no_descriptor, refusal};
+use super::desk::{Desk, Outcome, busy, ended, exceeded, no_descriptor, refusal};
 use super::sessions::{Home, Session, Sessions};
 use crate::limits::{
-    CHANNELS_MAX, ENTRY_BYTES_MAX, RING_BYTES_MAX, RING_ENTRIES_MAX, RING_ENTRIES_MIN, SESSION_CHANNELS_MAX,
-    SESSION_RING_BYTES_MAX,
+    ENTRY_BYTES_MAX, RING_ENTRIES_MAX, RING_ENTRIES_MIN, SESSION_CHANNELS_MAX, SESSION_RING_BYTES_MAX,
 };
 use crate::messages::{ChannelSeat, Refusal, ToWorker};
 
@@ -33,7 +32,9 @@ impl Desk {
         let session = self.sessions.get_mut(session_number).ok_or_else(ended)?;
         let bells = bells(session, worker).map_err(|error| no_descriptor(&error))?;
 
-        let channel = self.sessions.add_channel(Home { session: session_number, worker, ring_bytes });
+        let party = session.party.clone();
+        let home = Home { session: session_number, party, worker, ring_bytes };
+        let channel = self.sessions.add_channel(home);
         self.workers.channel_opened(worker);
         let (engine_wake, client_wake) = wake.unzip();
         let seat = ChannelSeat {
@@ -82,12 +83,12 @@ fn within_limits(sessions: &Sessions, session: &Session, ring_bytes: u64) -> Res
             "the session's rings would exceed {limit} MiB; open fewer or smaller ones"
         )));
     }
-    if sessions.channel_len() >= CHANNELS_MAX {
-        return Err(busy(format!("the engine has {CHANNELS_MAX} channels")));
-    }
-    if sessions.ring_bytes() + ring_bytes > RING_BYTES_MAX {
-        return Err(busy(format!("the engine's rings would exceed {} MiB", RING_BYTES_MAX >> 20)));
-    }
+    let (party, shares) = (&session.party, sessions.shares());
+    shares.channels.admit(party, 1).map_err(|beyond| exceeded(party, beyond, "channels"))?;
+    shares
+        .ring_bytes
+        .admit(party, ring_bytes)
+        .map_err(|beyond| exceeded(party, beyond, "octets of rings"))?;
     Ok(())
 }
 

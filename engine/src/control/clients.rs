@@ -11,7 +11,7 @@ use super::desk::{Caller, no_descriptor, refusal, refused_packet};
 use super::doors::Visitors;
 use super::{Control, Source, spare_descriptor};
 use crate::directory::Peer;
-use crate::limits::{ACCEPTS_PER_TURN, HELLO_MAX, HELLO_MAX_CROWDED, STRANGERS_MAX};
+use crate::limits::ACCEPTS_PER_TURN;
 use crate::os::socket::{Credentials, Socket};
 
 /// Pause between two complaints about the same.
@@ -28,7 +28,7 @@ impl Control {
     pub(super) fn visit_door(&mut self, door: u64, now: Instant) {
         for _ in 0..ACCEPTS_PER_TURN {
             let Some((listener, visitors)) = self.doors.get(door) else { return };
-            if self.strangers.len() >= STRANGERS_MAX && *visitors != Visitors::Admins {
+            if self.strangers.are_too_many() && *visitors != Visitors::Admins {
                 self.starved = true;
                 return;
             }
@@ -53,8 +53,11 @@ impl Control {
             return;
         };
         let caller = Caller { peer, listener, session: None };
+        while let Some(oldest) = self.strangers.in_the_way_of(&caller.party()) {
+            self.close_client(oldest);
+        }
+        self.strangers.add(number, caller.party(), now);
         self.clients.insert(number, Client { connection, caller });
-        self.strangers.insert(number, now);
         // Most have said who they are by now; whoever is behind them at the door need not wait for an event.
         self.agenda.add(Source::Client(number));
     }
@@ -67,7 +70,7 @@ impl Control {
         let buffer = &mut self.buffer[..keylane_api::control::PACKET_BYTES_MAX];
         let next = connection.turn(buffer, until, |packet, _| desk.serve(caller, packet), too_long);
         if caller.session.is_some() {
-            self.strangers.remove(&number);
+            self.strangers.remove(number);
         }
         match next {
             Next::Wait => {}
@@ -79,12 +82,13 @@ impl Control {
     /// Ends the session of a client, if it has one, and its connection.
     pub(super) fn close_client(&mut self, number: u64) {
         let Some(Client { connection, caller }) = self.clients.remove(&number) else { return };
-        self.strangers.remove(&number);
+        self.strangers.remove(number);
+        // First, so that a client that sees its rings go sees why.
+        self.hang_up(connection);
         if let Some(session) = caller.session {
             tracing::debug!(session, "a session ends");
             self.desk.detach(session);
         }
-        self.hang_up(connection);
     }
 
     /// Ends a session with a last word to its client.
@@ -102,11 +106,8 @@ impl Control {
 
     /// Closes connections that do not say who they are.
     pub(super) fn dismiss_strangers(&mut self, now: Instant) {
-        let patience = if self.strangers.len() < STRANGERS_MAX { HELLO_MAX } else { HELLO_MAX_CROWDED };
-        while let Some((&oldest, &since)) = self.strangers.first_key_value()
-            && now >= since + patience
-        {
-            self.close_client(oldest);
+        while let Some(overdue) = self.strangers.overdue(now) {
+            self.close_client(overdue);
         }
     }
 

@@ -12,11 +12,10 @@ use keylane_api::wire::{ABI, AbiRange, KeyHandle};
 use super::connection::{Answer, Packet};
 use super::handles::{Handles, Position};
 use super::sessions::{Session, Sessions};
+use super::shares::{Exceeded, Party};
 use super::workers::Workers;
 use crate::directory::{Directory, Peer};
-use crate::limits::{
-    NAME_BYTES_MAX, PROGRAM_BYTES_MAX, SESSION_CHANNELS_MAX, SESSION_HANDLES_MAX, SESSIONS_MAX,
-};
+use crate::limits::{NAME_BYTES_MAX, PROGRAM_BYTES_MAX, SESSION_CHANNELS_MAX, SESSION_HANDLES_MAX};
 use crate::messages::{Binding, Refusal, ToWorker};
 
 /// Who asks.
@@ -27,6 +26,13 @@ pub(super) struct Caller {
     pub(super) listener: Option<PathBuf>,
     /// Its session, once it said who it is.
     pub(super) session: Option<u32>,
+}
+
+impl Caller {
+    /// Whose shares it takes from.
+    pub(super) fn party(&self) -> Party {
+        Party::new(self.listener.as_deref(), self.peer.uid)
+    }
 }
 
 /// Everything that requests read and change.
@@ -91,13 +97,14 @@ impl Desk {
         if visible.is_empty() {
             return Err(not_granted(caller));
         }
-        if self.sessions.len() >= SESSIONS_MAX {
-            return Err(busy(format!("the engine has {SESSIONS_MAX} sessions")));
-        }
+        let party = caller.party();
+        let admitted = self.sessions.shares().sessions.admit(&party, 1);
+        admitted.map_err(|beyond| exceeded(&party, beyond, "sessions"))?;
         let flag_page = self.flag_page.try_clone().map_err(|error| no_descriptor(&error))?;
         let session = self.sessions.add(Session {
             peer: caller.peer,
             listener: caller.listener.clone(),
+            party,
             visible,
             handles: Handles::default(),
             bells: BTreeMap::new(),
@@ -204,6 +211,13 @@ pub(super) fn refusal(status: Status, detail: impl Into<String>) -> Refusal {
 /// A limit is reached; `which` names it.
 pub(super) fn busy(which: impl Into<String>) -> Refusal {
     refusal(Status::Busy, which)
+}
+
+/// A party has its share of something.
+pub(super) fn exceeded(party: &Party, Exceeded { has, left }: Exceeded, of_what: &str) -> Refusal {
+    busy(format!(
+        "{party} has {has} {of_what}, and {left} are left for everybody: nobody gets more than is left"
+    ))
 }
 
 pub(super) fn no_descriptor(error: &io::Error) -> Refusal {

@@ -5,7 +5,9 @@
 //!
 //! - [`listener`] and `doors`: the sockets that processes connect to;
 //! - `connection`: one connection, its requests and what it may make the engine keep;
-//! - `desk`, `channels`, with `sessions` and `handles`: what clients ask, and what they hold;
+//! - `desk`, `channels`, with `sessions`, `handles` and `shares`: what clients ask, what they hold, and who may hold how
+//!   much;
+//! - `strangers`: who has connected and not yet said who he is;
 //! - `admins` and `views`: what administrators ask; `changes`: what a change of the store means for running sessions;
 //! - `workers` and `mail`: the other threads; `log`: the audit log; `shutdown`: SIGTERM.
 //!
@@ -25,12 +27,14 @@ pub mod listener;
 mod log;
 mod mail;
 mod sessions;
+mod shares;
 mod shutdown;
 mod status;
+mod strangers;
 mod views;
 mod workers;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -60,6 +64,7 @@ use doors::Doors;
 use log::Log;
 use sessions::Sessions;
 use shutdown::Phase;
+use strangers::Strangers;
 use workers::Workers;
 
 /// What the control thread is made of.
@@ -126,8 +131,7 @@ pub struct Control {
     desk: Desk,
     doors: Doors,
     clients: HashMap<u64, Client>,
-    /// Clients that have not said who they are, in the order in which they came.
-    strangers: BTreeMap<u64, Instant>,
+    strangers: Strangers,
     admins: HashMap<u64, Connection>,
     last_connection: u64,
     keeper: KeeperDesk,
@@ -185,7 +189,7 @@ impl Control {
             desk,
             doors,
             clients: HashMap::new(),
-            strangers: BTreeMap::new(),
+            strangers: Strangers::default(),
             admins: HashMap::new(),
             last_connection: 0,
             keeper: KeeperDesk::new(parts.keeper),
@@ -230,20 +234,21 @@ impl Control {
     fn serve(&mut self) -> Result<(), ControlError> {
         let mut events = Vec::new();
         while self.phase != Phase::Ended {
-            self.reactor.wait(Some(self.patience()), &mut events).map_err(system("wait"))?;
+            self.reactor.wait(Some(self.patience(Instant::now())), &mut events).map_err(system("wait"))?;
             self.turn(&mut events);
         }
         Ok(())
     }
 
     /// How long to wait for events. The audit log is looked at this often, and with it everything that has a time.
-    fn patience(&self) -> Duration {
+    fn patience(&self, now: Instant) -> Duration {
         if !self.agenda.is_empty() {
             Duration::ZERO
         } else if self.desk.workers.are_behind() {
             Duration::from_millis(1)
         } else {
-            AUDIT_FLUSH_INTERVAL
+            let dismissal = self.strangers.next_dismissal().map(|at| at.saturating_duration_since(now));
+            dismissal.map_or(AUDIT_FLUSH_INTERVAL, |dismissal| dismissal.min(AUDIT_FLUSH_INTERVAL))
         }
     }
 

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use keylane_shm::Bell;
 
 use super::handles::Handles;
+use super::shares::{Party, SessionShares};
 use crate::directory::{Peer, Visible};
 
 /// A connection that said who it is.
@@ -16,6 +17,8 @@ pub(super) struct Session {
     pub(super) peer: Peer,
     /// Through which socket it came; `None` is the engine's default one.
     pub(super) listener: Option<PathBuf>,
+    /// Whose shares it takes from.
+    pub(super) party: Party,
     /// The slots that it sees, each with the grant that shows it.
     pub(super) visible: Visible,
     pub(super) handles: Handles,
@@ -30,15 +33,17 @@ pub(super) struct Session {
 }
 
 /// Where a channel is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Home {
     pub(super) session: u32,
+    pub(super) party: Party,
     pub(super) worker: usize,
     pub(super) ring_bytes: u64,
 }
 
 /// A session that is gone, but not yet from every worker.
 struct Leaving {
+    party: Party,
     workers: usize,
     channels: Vec<u32>,
 }
@@ -49,30 +54,20 @@ pub(super) struct Sessions {
     open: HashMap<u32, Session>,
     leaving: HashMap<u32, Leaving>,
     channels: HashMap<u32, Home>,
-    ring_bytes: u64,
+    shares: SessionShares,
     last_session: u32,
     last_channel: u32,
 }
 
 impl Sessions {
-    /// Sessions that are open or being given up.
-    pub(super) fn len(&self) -> usize {
-        self.open.len() + self.leaving.len()
+    /// What each party has of sessions, channels and rings, those included that are being given up.
+    pub(super) fn shares(&self) -> &SessionShares {
+        &self.shares
     }
 
     /// Sessions that are open.
     pub(super) fn open_len(&self) -> usize {
         self.open.len()
-    }
-
-    /// Channels that are open or being given up.
-    pub(super) fn channel_len(&self) -> usize {
-        self.channels.len()
-    }
-
-    /// Octets of all rings.
-    pub(super) fn ring_bytes(&self) -> u64 {
-        self.ring_bytes
     }
 
     pub(super) fn get(&self, number: u32) -> Option<&Session> {
@@ -92,6 +87,7 @@ impl Sessions {
     pub(super) fn add(&mut self, session: Session) -> u32 {
         let taken = |number: &u32| self.open.contains_key(number) || self.leaving.contains_key(number);
         self.last_session = next_number(self.last_session, taken);
+        self.shares.sessions.take(&session.party, 1);
         self.open.insert(self.last_session, session);
         self.last_session
     }
@@ -100,8 +96,10 @@ impl Sessions {
     pub(super) fn leave(&mut self, number: u32, workers: usize) -> Option<Session> {
         let mut session = self.open.remove(&number)?;
         if workers > 0 {
-            let channels = std::mem::take(&mut session.channels);
-            self.leaving.insert(number, Leaving { workers, channels });
+            let (party, channels) = (session.party.clone(), std::mem::take(&mut session.channels));
+            self.leaving.insert(number, Leaving { party, workers, channels });
+        } else {
+            self.shares.sessions.give_back(&session.party, 1);
         }
         Some(session)
     }
@@ -113,8 +111,10 @@ impl Sessions {
             |channel: &mut u32| self.channels.get(channel).is_some_and(|home| home.worker == worker);
         let gone: Vec<u32> = leaving.channels.extract_if(.., at_worker).collect();
         leaving.workers = leaving.workers.saturating_sub(1);
-        if leaving.workers == 0 {
-            self.leaving.remove(&number);
+        if leaving.workers == 0
+            && let Some(Leaving { party, .. }) = self.leaving.remove(&number)
+        {
+            self.shares.sessions.give_back(&party, 1);
         }
         gone.into_iter().filter(|&channel| self.forget(channel).is_some()).count()
     }
@@ -122,12 +122,13 @@ impl Sessions {
     /// Numbers a channel of a session.
     pub(super) fn add_channel(&mut self, home: Home) -> u32 {
         self.last_channel = next_number(self.last_channel, |number| self.channels.contains_key(number));
-        self.channels.insert(self.last_channel, home);
-        self.ring_bytes += home.ring_bytes;
+        self.shares.channels.take(&home.party, 1);
+        self.shares.ring_bytes.take(&home.party, home.ring_bytes);
         if let Some(session) = self.open.get_mut(&home.session) {
             session.channels.push(self.last_channel);
             session.ring_bytes += home.ring_bytes;
         }
+        self.channels.insert(self.last_channel, home);
         self.last_channel
     }
 
@@ -137,7 +138,7 @@ impl Sessions {
         let index = session.channels.iter().position(|&open| open == channel)?;
         session.channels.swap_remove(index);
         session.closing += 1;
-        self.channels.get(&channel).copied()
+        self.channels.get(&channel).cloned()
     }
 
     /// A worker confirmed that it gave up a channel; returns where it was.
@@ -152,7 +153,8 @@ impl Sessions {
 
     fn forget(&mut self, channel: u32) -> Option<Home> {
         let home = self.channels.remove(&channel)?;
-        self.ring_bytes = self.ring_bytes.saturating_sub(home.ring_bytes);
+        self.shares.channels.give_back(&home.party, 1);
+        self.shares.ring_bytes.give_back(&home.party, home.ring_bytes);
         Some(home)
     }
 }

@@ -15,12 +15,13 @@ use crate::control::WorkerPort;
 use crate::control::connection::Answer;
 use crate::control::desk::{Caller, Desk};
 use crate::control::sessions::Sessions;
+use crate::control::shares::Shares;
 use crate::control::workers::Workers;
 use crate::counters::Counters;
 use crate::directory::Peer;
 use crate::mailbox::Mailbox;
 
-fn desk() -> Desk {
+pub fn desk() -> Desk {
     let port = |number| WorkerPort {
         inbox: Arc::new(Mailbox::new(100_000).unwrap()),
         counters: Arc::new(Counters::new(number, None)),
@@ -41,7 +42,7 @@ fn caller() -> Caller {
     Caller { peer: Peer { pid: 1, uid, gid: 1 }, listener: None, session: None }
 }
 
-fn reply(answer: &Answer) -> Reply {
+pub fn reply(answer: &Answer) -> Reply {
     match answer {
         Answer::Reply(packet) | Answer::Last(packet) => decode(&packet.bytes).unwrap(),
         Answer::Later => panic!("clients are answered at once"),
@@ -152,7 +153,7 @@ proptest! {
                 break;
             }
         }
-        prop_assert_eq!(desk.sessions.channel_len(), channels, "a channel counts until its worker gave it up");
+        prop_assert_eq!(desk.sessions.shares().channels.all(), channels as u64, "a channel counts until its worker gave it up");
         let held = caller.session.and_then(|session| desk.sessions.get(session)).map_or(0, |s| s.handles.len());
         prop_assert_eq!(held, handles);
         for channel in closed {
@@ -163,7 +164,9 @@ proptest! {
             for worker in 0..WORKERS {
                 desk.sessions.left(session, worker);
             }
-            prop_assert_eq!((desk.sessions.len(), desk.sessions.channel_len(), desk.sessions.ring_bytes()), (0, 0, 0));
+            let shares = desk.sessions.shares();
+            let left = [&shares.sessions, &shares.channels, &shares.ring_bytes].map(Shares::all);
+            prop_assert_eq!(left, [0; 3]);
         }
     }
 }

@@ -6,13 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use keylane_api::Status;
-use keylane_api::control::{ChannelShape, Reply, Request};
+use keylane_api::control::{ChannelShape, Reply, Request, encode};
 
-use super::bench::{Bench, SHAPE, hello, on_each_backend, open, resolve, token, until};
+use super::bench::{Bench, SHAPE, WORKERS, grant, hello, on_each_backend, open, resolve, slot, token, until};
+use super::hostile::{desk, reply};
+use crate::admin::Who;
 use crate::config::ControlBackend;
+use crate::control::desk::{Caller, Desk};
+use crate::directory::{Directory, Peer};
 use crate::limits::{
     ENTRY_BYTES_MAX, HELLO_MAX, PROGRAM_BYTES_MAX, RING_ENTRIES_MAX, SESSION_CHANNELS_MAX,
-    SESSION_HANDLES_MAX, SESSION_RING_BYTES_MAX, STRANGERS_MAX, WORKER_INBOX,
+    SESSION_HANDLES_MAX, SESSION_RING_BYTES_MAX, SESSIONS_MAX, STRANGERS_MAX, WORKER_INBOX,
 };
 use crate::messages::{FromWorker, ToWorker};
 
@@ -73,6 +77,57 @@ fn a_session_has_so_much_memory_for_rings() {
         });
         assert!(matches!(bench.client().ask(&open(largest)).0, Reply::ChannelOpened { .. }));
     });
+}
+
+/// A session of a user, through a listener of its own or the engine's.
+fn greet(desk: &mut Desk, uid: u32, listener: Option<&str>) -> (Caller, Reply) {
+    let peer = Peer { pid: 1, uid, gid: uid };
+    let mut caller = Caller { peer, listener: listener.map(Into::into), session: None };
+    let said = reply(&desk.serve(&mut caller, &encode(&hello()).unwrap()));
+    (caller, said)
+}
+
+/// I10. Behind a listener of its own whoever has it can take any uid, which gives it no more than one.
+#[test]
+fn whoever_opens_all_sessions_that_it_can_keeps_nobody_out() {
+    let (mut desk, container) = (desk(), "/run/container.sock");
+    let grants = vec![
+        grant(1, 1, Who::Uid(1), None),
+        grant(2, 1, Who::Uid(2), None),
+        grant(3, 1, Who::Listener, Some(container.into())),
+    ];
+    desk.directory = Directory::load(vec![slot(1)], grants, Vec::new());
+    let fill = |desk: &mut Desk, listener, uids: [u32; 2]| {
+        let mut callers = Vec::new();
+        for uid in uids.into_iter().cycle() {
+            match greet(desk, uid, listener) {
+                (caller, Reply::Welcome { .. }) => callers.push(caller),
+                (_, Reply::Refused { status, detail }) => {
+                    assert_eq!(status, Status::Busy);
+                    assert!(detail.contains("more than is left"), "{detail}");
+                    return callers;
+                }
+                (_, other) => panic!("{other:?}"),
+            }
+        }
+        callers
+    };
+    let first = fill(&mut desk, None, [1, 1]);
+    assert_eq!(first.len(), SESSIONS_MAX / 2);
+    assert_eq!(fill(&mut desk, Some(container), [5, 6]).len(), SESSIONS_MAX / 4);
+    assert!(matches!(greet(&mut desk, 2, None).1, Reply::Welcome { .. }));
+
+    // A session counts until all workers have given it up.
+    let session = first[0].session.unwrap();
+    desk.detach(session);
+    assert!(matches!(greet(&mut desk, 1, None).1, Reply::Refused { .. }));
+    for session in first.iter().filter_map(|caller| caller.session) {
+        desk.detach(session);
+        for worker in 0..WORKERS {
+            desk.sessions.left(session, worker);
+        }
+    }
+    assert!(matches!(greet(&mut desk, 1, None).1, Reply::Welcome { .. }));
 }
 
 #[test]
@@ -156,7 +211,7 @@ fn a_crowd_that_says_nothing_does_not_keep_others_out() {
     on_each_backend(|bench| {
         let silent: Vec<_> = (0..STRANGERS_MAX + 20).map(|_| bench.stranger()).collect();
         bench.client().resolve("slot-1");
-        for stranger in &silent[..STRANGERS_MAX] {
+        for stranger in &silent[..STRANGERS_MAX / 2] {
             assert!(stranger.try_receive().is_none(), "those who came first have lost their place");
         }
     });
@@ -213,7 +268,7 @@ fn descriptors_of_clients_are_not_kept() {
     on_each_backend(|bench| {
         let client = bench.client();
         let (mut reader, writer) = std::io::pipe().unwrap();
-        let request = keylane_api::control::encode(&resolve("slot-1")).unwrap();
+        let request = encode(&resolve("slot-1")).unwrap();
         client.send_raw(&request, &[writer.as_fd(), writer.as_fd(), writer.as_fd()]).unwrap();
         drop(writer);
         assert!(matches!(client.receive().0, Reply::KeyResolved(_)));
