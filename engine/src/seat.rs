@@ -182,8 +182,8 @@ impl Seats {
     pub fn remove(&mut self, gone: impl Fn(&Seat) -> bool) -> u64 {
         let mut removed = 0;
         for place in &mut self.places {
-            if place.as_ref().is_some_and(&gone) {
-                *place = None;
+            if let Some(mut seat) = place.take_if(|seat| gone(seat)) {
+                seat.half.retire();
                 removed += 1;
             }
         }

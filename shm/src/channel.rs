@@ -74,6 +74,16 @@ impl EngineChannel {
     pub fn wake(&self) -> io::Result<()> {
         futex::wake(self.completions.tail())
     }
+
+    /// Ends the channel while its client may live on, and gives its memory back, whatever descriptors and mappings the
+    /// client keeps: else whoever opens and closes channels could take all memory there is.
+    #[cfg(not(loom))]
+    pub fn retire(&mut self) {
+        for region in [&self.client, &self.engine] {
+            // Nothing else can be done: pages that stay are freed when the client is done with them.
+            let _ = region.release_pages();
+        }
+    }
 }
 
 /// The client's side of a channel.

@@ -39,6 +39,7 @@ mod mapped {
     use std::io;
 
     use memmap2::{Advice, MmapRaw};
+    use rustix::mm::{Advice as LinuxAdvice, MprotectFlags, madvise, mprotect};
 
     use super::{Layout, Line, SharedU64};
 
@@ -70,6 +71,26 @@ mod mapped {
         /// Tells Linux how the mapping is used.
         pub(crate) fn advise(&self, advice: Advice) -> io::Result<()> {
             self.map.advise(advice)
+        }
+
+        /// Gives the region's pages back to Linux, whoever else has it mapped or open. They read as zeros from now on;
+        /// what a peer writes to them afterwards is the peer's memory. The first page stays: it holds the lines, which a
+        /// peer may still be looking at.
+        ///
+        /// # Errors
+        /// What Linux says: the region was not mapped from a writable descriptor, or writing is sealed off.
+        pub(crate) fn release_pages(&self) -> io::Result<()> {
+            let first = rustix::param::page_size();
+            let Some(bytes) = self.map.len().checked_sub(first).filter(|&bytes| bytes > 0) else {
+                return Ok(());
+            };
+            let start = self.map.as_mut_ptr().wrapping_add(first).cast();
+            // SAFETY: a part of our own mapping, which stays mapped. Linux wants it writable; as before nobody writes
+            // through it but by the atomics of its own side.
+            unsafe { mprotect(start, bytes, MprotectFlags::READ | MprotectFlags::WRITE)? };
+            // SAFETY: as above; zeros are valid words, and another process could have written them.
+            unsafe { madvise(start, bytes, LinuxAdvice::LinuxRemove)? };
+            Ok(())
         }
 
         /// The lines at its start.

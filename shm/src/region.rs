@@ -1,12 +1,13 @@
 //! Making, sealing and receiving the memory that a channel or the flag page lies in.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use memmap2::{Advice, MmapOptions, MmapRaw};
 use rustix::fs::{
-    FallocateFlags, MemfdFlags, SealFlags, fallocate, fcntl_add_seals, fcntl_get_seals, fstat, memfd_create,
+    FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags, fallocate, fchmod, fcntl_add_seals, fcntl_get_seals,
+    fstat, memfd_create, open,
 };
 use rustix::io::{Errno, pwrite};
 
@@ -17,7 +18,8 @@ use crate::memory::{Layout, Line, Memory};
 
 /// Nobody changes the size, nor these seals.
 const SIZED: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
-/// And nobody writes who has not mapped it yet.
+/// And nobody writes who has not mapped it yet. Neither can the engine give the pages back then, so this is for what
+/// lives as long as the engine.
 const ENGINE_WRITES: SealFlags = SIZED.union(SealFlags::FUTURE_WRITE);
 
 /// What the engine hands to the client with a channel.
@@ -41,9 +43,10 @@ impl EngineChannel {
         seal(&submission, SIZED)?;
 
         let layout = geometry.completion().layout();
-        let completion = allocate(c"keylane-completions", layout, &CHANNEL_LINES_FIRST)?;
-        let engine = map_writing(&completion, layout)?;
-        seal(&completion, ENGINE_WRITES)?;
+        let writable = allocate(c"keylane-completions", layout, &CHANNEL_LINES_FIRST)?;
+        let engine = map_writing(&writable, layout)?;
+        seal(&writable, SIZED)?;
+        let completion = for_reading_only(&writable)?;
 
         let channel = Self::new(geometry, Arc::new(client), Arc::new(engine));
         Ok((channel, ChannelDescriptors { submission, completion }))
@@ -64,7 +67,7 @@ impl ClientChannel {
 
         let layout = geometry.completion().layout();
         expect_bytes(&completion, layout.bytes())?;
-        expect_seals(&completion, ENGINE_WRITES)?;
+        expect_seals(&completion, SIZED)?;
         let engine = keep_from_children(map_reading(&completion, layout)?)?;
 
         Ok(Self::new(geometry, Arc::new(client), Arc::new(engine)))
@@ -109,6 +112,16 @@ fn allocate(name: &std::ffi::CStr, layout: Layout, first: &[u32]) -> Result<Owne
             .map_err(|source| RegionError::Allocate { bytes: layout.bytes(), source: source.into() })?;
     }
     Ok(fd)
+}
+
+/// The same region for whoever may only read it. Nobody else gets at it by its name in `/proc`, except its owner and
+/// root.
+fn for_reading_only(fd: &OwnedFd) -> Result<OwnedFd, RegionError> {
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let reading = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let reading = reading.map_err(|source| RegionError::Restrict(source.into()))?;
+    fchmod(fd, Mode::empty()).map_err(|source| RegionError::Restrict(source.into()))?;
+    Ok(reading)
 }
 
 fn create_memfd(name: &std::ffi::CStr) -> io::Result<OwnedFd> {
@@ -192,6 +205,9 @@ pub enum RegionError {
     /// Not sealed.
     #[error("cannot seal a shared-memory region: {0}")]
     Seal(#[source] io::Error),
+    /// No descriptor that can only read.
+    #[error("cannot open a shared-memory region for reading only (is /proc mounted?): {0}")]
+    Restrict(#[source] io::Error),
     /// What was received has no size or no seals: no memfd.
     #[error("a received descriptor is no shared-memory region: {0}")]
     Inspect(#[source] io::Error),

@@ -242,5 +242,5 @@ fn a_hole_punched_under_the_engine_reads_as_zeros() {
     assert!(!engine.client_sleeps());
 
     let refused = fallocate(&descriptors.completion, punch, 0, 1 << 20);
-    assert_eq!(refused, Err(rustix::io::Errno::PERM), "nobody punches what the engine writes");
+    assert_eq!(refused, Err(rustix::io::Errno::BADF), "nobody punches what the engine writes");
 }

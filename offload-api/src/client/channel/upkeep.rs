@@ -39,7 +39,13 @@ impl Channel {
         match reap(link, &mut self.table) {
             Ok(heard) => heard,
             Err(fault) => {
-                self.give_up(fault);
+                link.session().look();
+                // An engine that has hung up takes its rings back: that is no fault of its.
+                if link.session().is_alive() {
+                    self.give_up(fault)
+                } else {
+                    self.leave()
+                }
                 false
             }
         }
