@@ -262,12 +262,46 @@ fn a_stale_handle_is_resolved_again_once() {
     });
     let key = key("a");
     assert!(channel.sign(&key, SCHEME, Input::Message(b"m"), far()).is_ok());
-    assert_eq!(peer.counts().handles.load(Ordering::Relaxed), 2);
+    assert_eq!(peer.counts().handles.load(Ordering::Relaxed), 1, "the stale one was given back");
 
     let (_directory, _peer, mut channel) = serving(|asked| vec![asked.refuse(Status::StaleHandle)]);
     let stale = channel.sign(&key, SCHEME, Input::Message(b"m"), far()).unwrap_err();
     assert!(matches!(stale, Error::Refused { status: Status::StaleHandle, .. }), "{stale}");
     assert_eq!(stale.retry(), Retry::Resolve);
+}
+
+/// I9. Else every rotation of a key leaks handles, until the engine has none left for the session.
+#[test]
+fn a_handle_is_not_forgotten_because_its_predecessor_was_stale() {
+    let (mut first, mut second) = (None, None);
+    let (_directory, peer, mut channel) = serving(move |asked| match () {
+        () if asked.header.operation != 2 => vec![asked.answer()],
+        () if first.is_none() => {
+            first = Some(asked.header.key);
+            vec![asked.refuse(Status::StaleHandle)]
+        }
+        () if first == Some(asked.header.key) => {
+            second = Some(asked);
+            Vec::new()
+        }
+        () => [Some(asked.answer()), second.take().map(|late| late.refuse(Status::StaleHandle))]
+            .into_iter()
+            .flatten()
+            .collect(),
+    });
+    let key = key("a");
+    let call = Call::Sign { key: &key, scheme: SCHEME, input: Input::Message(b"m") };
+    let tickets = [(); 2].map(|()| channel.submit(call, far()).unwrap());
+    for ticket in tickets {
+        let made = loop {
+            match channel.take(ticket) {
+                Some(outcome) => break outcome.unwrap(),
+                None => channel.wait(far()),
+            };
+        };
+        assert_eq!(made, signature("a", b"m"));
+    }
+    assert_eq!(peer.counts().handles.load(Ordering::Relaxed), 1);
 }
 
 #[test]

@@ -99,9 +99,14 @@ impl Key {
         Ok(self.remember(session, info.handle))
     }
 
-    /// Drops its handle in this session: the engine calls it stale.
-    pub(super) fn forget(&self, session: &Session) {
-        self.0.handles().retain(|resolved| resolved.number != session.number());
+    /// Gives its handle in this session back: the engine calls it stale. Not the one that another thread has got since.
+    pub(super) fn forget(&self, session: &Session, stale: KeyHandle) {
+        let is_stale =
+            |resolved: &mut Resolved| resolved.number == session.number() && resolved.handle == stale;
+        if self.0.handles().extract_if(.., is_stale).next().is_some() {
+            // A handle may be good and the grant behind it gone.
+            session.post(Request::ReleaseKey { handle: stale });
+        }
     }
 
     /// Keeps a handle; the other one if another thread was faster.

@@ -9,7 +9,7 @@ use super::Key;
 use super::call::{Call, Gives};
 use crate::Status;
 use crate::error::{Error, ProtocolFault};
-use crate::wire::CompletionHeader;
+use crate::wire::{CompletionHeader, KeyHandle, SUBMISSION_HEADER_BYTES, SubmissionHeader};
 
 /// What an operation gave.
 pub(super) type Outcome = Result<Vec<u8>, Error>;
@@ -103,8 +103,8 @@ pub(super) struct Sending<'a> {
 #[derive(Debug)]
 pub(super) enum Completed {
     Nothing,
-    /// The handle of this key is stale.
-    Forget(Key),
+    /// This handle of this key is stale.
+    Forget(Key, KeyHandle),
     /// The engine takes nothing new on this ring.
     Leave,
 }
@@ -202,9 +202,9 @@ impl Table {
         self.sent -= 1;
         match status {
             Status::StaleHandle if slot.waits() && !mem::replace(&mut slot.resolved_again, true) => {
-                let key = slot.key.clone();
+                let (key, handle) = (slot.key.clone(), handle(&slot.entry));
                 self.queue(index);
-                return Ok(key.map_or(Completed::Nothing, Completed::Forget));
+                return Ok(key.map_or(Completed::Nothing, |key| Completed::Forget(key, handle)));
             }
             Status::Draining if slot.waits() => {
                 self.queue(index);
@@ -370,6 +370,12 @@ impl Table {
             self.free.push(index);
         }
     }
+}
+
+/// The key that an entry that was sent names.
+fn handle(entry: &[u64]) -> KeyHandle {
+    let octets: &[u8] = bytemuck::cast_slice(entry);
+    bytemuck::pod_read_unaligned::<SubmissionHeader>(&octets[..SUBMISSION_HEADER_BYTES]).key
 }
 
 /// Whether a completion carries what its operation gives.

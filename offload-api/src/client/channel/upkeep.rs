@@ -42,9 +42,9 @@ impl Channel {
                 link.session().look();
                 // An engine that has hung up takes its rings back: that is no fault of its.
                 if link.session().is_alive() {
-                    self.give_up(fault)
+                    self.give_up(fault);
                 } else {
-                    self.leave()
+                    self.leave();
                 }
                 false
             }
@@ -184,7 +184,7 @@ fn reap(link: &mut Link, table: &mut Table) -> Result<bool, ProtocolFault> {
         heard = true;
         match table.complete(header, payload)? {
             Completed::Nothing => {}
-            Completed::Forget(key) => key.forget(link.session()),
+            Completed::Forget(key, handle) => key.forget(link.session(), handle),
             Completed::Leave => link.draining = true,
         }
     }
