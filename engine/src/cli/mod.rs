@@ -6,7 +6,6 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
 mod answer;
 mod doctor;
@@ -14,6 +13,7 @@ mod failure;
 mod grant;
 mod init;
 mod key;
+mod logging;
 mod place;
 mod prompt;
 mod serve;
@@ -72,7 +72,7 @@ enum Verb {
 
 /// Runs the command that the process's arguments name.
 pub fn main() -> ExitCode {
-    log_to_stderr();
+    let _log = logging::to_stderr();
     let cli = Cli::parse();
     let shown = run(&cli).and_then(|answer| answer.print(cli.json));
     match shown {
@@ -97,11 +97,6 @@ fn run(cli: &Cli) -> Result<Answer, Failure> {
 fn secretly<T>(config: &Config, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     engine::protect(config)?;
     on_secret_stack(STACK_BYTES, work).map_err(EngineError::from)?
-}
-
-fn log_to_stderr() {
-    let filter = EnvFilter::try_from_env("KEYLANE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
 }
 
 #[cfg(test)]
