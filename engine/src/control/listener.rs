@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use keylane_api::control::socket::{PATH_BYTES_MAX, connect};
-use rustix::fs::{FileType, Mode, OFlags, fstat};
+use rustix::fs::{FileType, FlockOperation, Mode, OFlags, flock, fstat};
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
@@ -77,6 +77,8 @@ pub enum ListenError {
 pub struct Listener {
     socket: OwnedFd,
     file: SocketFile,
+    /// Dropped last: nobody else looks at the path before the socket's file is gone.
+    _lock: PathLock,
 }
 
 impl Listener {
@@ -87,11 +89,12 @@ impl Listener {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
             .map_err(failed("make a socket for", path))?;
+        let lock = PathLock::take(path)?;
         make_way(path)?;
         net::bind(&socket, &address).map_err(failed("bind a socket to", path))?;
         let file = SocketFile::adopt(path, mode)?;
         net::listen(&socket, BACKLOG).map_err(failed("listen on", path))?;
-        Ok(Self { socket, file })
+        Ok(Self { socket, file, _lock: lock })
     }
 
     /// As [`bind`](Self::bind), but gives a killed engine's socket time to go. Only at start: it may sleep.
@@ -137,6 +140,33 @@ impl Listener {
 impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+/// The right to listen at a path: without it, engines that start at once take each other's sockets for stale ones, which
+/// they are between bind and listen, and remove them. Its file stays when it is dropped.
+#[derive(Debug)]
+struct PathLock(OwnedFd);
+
+impl PathLock {
+    fn take(path: &Path) -> Result<Self, ListenError> {
+        let mut file = path.as_os_str().to_owned();
+        file.push(".lock");
+        // In a directory that may belong to a tenant: no link is followed, no pipe waited for.
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let lock = rustix::fs::open(&file, flags, Mode::RUSR | Mode::WUSR).map_err(failed("lock", path))?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self(lock)),
+            Err(Errno::WOULDBLOCK) => Err(ListenError::InUse { path: path.to_owned() }),
+            Err(error) => Err(failed("lock", path)(error)),
+        }
+    }
+}
+
+impl Drop for PathLock {
+    /// By name: closing alone leaves the lock to a child that was forked and has not called exec yet.
+    fn drop(&mut self) {
+        let _ = flock(&self.0, FlockOperation::Unlock);
     }
 }
 

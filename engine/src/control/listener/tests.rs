@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use keylane_api::control::socket::connect;
 
-use super::{ListenError, Listener, PATH_BYTES_MAX, SocketFile, check_path};
+use super::{ListenError, Listener, PATH_BYTES_MAX, PathLock, SocketFile, check_path};
 
 /// A directory and a path in it.
 fn place() -> (tempfile::TempDir, PathBuf) {
@@ -127,10 +127,36 @@ fn a_file_that_took_its_place_is_not_removed() {
     let (_directory, path) = place();
     let first = Listener::bind(&path, 0o600).unwrap();
     fs::remove_file(&path).unwrap();
-    let second = Listener::bind(&path, 0o600).unwrap();
+    let _second = UnixListener::bind(&path).unwrap();
     drop(first);
-    connect(&path).unwrap();
-    assert!(second.accept().unwrap().is_some());
+    assert!(path.exists());
+}
+
+/// An engine that starts finds another's socket bound and not listening yet, which looks stale.
+#[test]
+fn a_socket_that_is_about_to_listen_is_left_alone() {
+    let (_directory, path) = place();
+    let starting = PathLock::take(&path).unwrap();
+    drop(UnixListener::bind(&path).unwrap());
+    assert!(matches!(Listener::bind(&path, 0o600), Err(ListenError::InUse { .. })));
+    assert!(path.exists());
+    drop(starting);
+    Listener::bind(&path, 0o600).unwrap();
+}
+
+#[test]
+fn of_many_that_start_at_once_one_listens() {
+    let (_directory, path) = place();
+    for _ in 0..50 {
+        let listening: Vec<Listener> = std::thread::scope(|scope| {
+            let starting: Vec<_> =
+                (0..4).map(|_| scope.spawn(|| Listener::bind(&path, 0o600).ok())).collect();
+            starting.into_iter().filter_map(|one| one.join().unwrap()).collect()
+        });
+        let [one] = listening.try_into().unwrap();
+        connect(&path).unwrap();
+        assert!(one.accept().unwrap().is_some());
+    }
 }
 
 #[test]
