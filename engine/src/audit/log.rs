@@ -146,6 +146,11 @@ impl AuditLog {
         }
     }
 
+    /// Whether there is no room for further records, as far as is known.
+    pub fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+
     /// Whether every record so far is on disk.
     pub fn is_durable(&self) -> bool {
         !self.in_flight

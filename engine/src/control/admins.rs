@@ -147,6 +147,13 @@ impl Control {
         if self.desk.draining {
             return Err(refusal(Status::Draining, Status::Draining.text()));
         }
+        // A change without its epoch in the log could be taken back by whoever puts an older store in its place.
+        if self.log.is_full() {
+            return Err(refusal(
+                Status::AuditFull,
+                "the audit log has no room; see the engine's log for the cause",
+            ));
+        }
         if let Request::GrantAdd { listener, .. } = &mut request {
             if listener.as_deref() == Some(&*self.config.socket) {
                 *listener = None;

@@ -59,6 +59,11 @@ impl Log {
         self.audit.append(record);
     }
 
+    /// Whether there is no room for further records.
+    pub(super) fn is_full(&self) -> bool {
+        self.audit.is_full()
+    }
+
     /// Whether every record is on disk.
     pub(super) fn is_durable(&self) -> bool {
         self.audit.is_durable()

@@ -3,6 +3,7 @@
 use std::io::{Read, Seek, Write};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use keylane_api::Algorithm;
 use keylane_api::Status;
@@ -32,6 +33,22 @@ fn only_the_engines_user_and_root_administer() {
     let peer = |uid| crate::directory::Peer { pid: 1, uid, gid: 0 };
     assert!(may_administer(peer(own)) && may_administer(peer(0)));
     assert!(!may_administer(peer(own.wrapping_add(12345))));
+}
+
+/// I6. A change that the audit log cannot witness could be taken back unnoticed.
+#[test]
+fn nothing_changes_while_the_audit_log_is_full() {
+    on_each_backend(|bench| {
+        bench.audit_full.store(true, Ordering::Relaxed);
+        let mut admin = bench.admin();
+        let refused = admin.create_slot("shop").unwrap_err();
+        assert_eq!(refusal(&refused).0, Status::AuditFull);
+        assert_eq!(refusal(&admin.revoke_grant(GrantId(1)).unwrap_err()).0, Status::AuditFull);
+        assert!(bench.keeper.receive().is_none());
+        assert_eq!(admin.slots().unwrap().len(), 2, "what changes nothing is answered");
+        bench.audit_full.store(false, Ordering::Relaxed);
+        bench.change(Change::SlotCreated(slot(3)), |admin| admin.create_slot("slot-3")).unwrap();
+    });
 }
 
 #[test]

@@ -44,6 +44,7 @@ pub struct Bench {
     pub keeper: Arc<Mailbox<KeeperJob>>,
     pub from_keeper: Arc<Mailbox<KeeperDone>>,
     pub ring: Arc<AuditRing>,
+    pub audit_full: Arc<AtomicBool>,
     pub archive: Archive,
     pub flags: EngineFlags,
     stopper: UnixStream,
@@ -114,7 +115,8 @@ impl Bench {
         let from_workers = Arc::new(Mailbox::new(WORKER_INBOX).unwrap());
         let keeper = Arc::new(Mailbox::new(KEEPER_INBOX).unwrap());
         let from_keeper = Arc::new(Mailbox::new(KEEPER_INBOX).unwrap());
-        let ring = Arc::new(AuditRing::new(Arc::new(AtomicBool::new(false))));
+        let audit_full = Arc::new(AtomicBool::new(false));
+        let ring = Arc::new(AuditRing::new(Arc::clone(&audit_full)));
         let archive = Archive::open(&directory.path().join("audit"), Audit::default(), 0).unwrap();
         let segment = archive.create(0, Witness { store: [7; 16], epoch: 1 }).unwrap();
         let port = |(number, inbox): (u32, &Arc<Mailbox<ToWorker>>)| WorkerPort {
@@ -129,7 +131,7 @@ impl Bench {
             from_workers: Arc::clone(&from_workers),
             keeper: Arc::clone(&keeper),
             from_keeper: Arc::clone(&from_keeper),
-            audit: AuditLog::new(segment, None, 1, vec![Arc::clone(&ring)], Arc::new(AtomicBool::new(false))),
+            audit: AuditLog::new(segment, None, 1, vec![Arc::clone(&ring)], Arc::clone(&audit_full)),
             kernels: None,
             flag_page,
             store_epoch: 1,
@@ -143,6 +145,7 @@ impl Bench {
             keeper,
             from_keeper,
             ring,
+            audit_full,
             archive,
             flags,
             stopper,
