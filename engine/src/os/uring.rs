@@ -23,6 +23,9 @@ const COMPLETIONS: u32 = 4_096;
 /// `IORING_REGISTER_FILES_UPDATE`, the only registration that stays allowed.
 const REGISTER_FILES_UPDATE: u8 = 6;
 
+/// How long to wait at most before what Linux did not take is submitted again.
+const RESUBMIT: Duration = Duration::from_millis(10);
+
 /// User data of completions that nobody waits for.
 const NOBODY: u64 = u64::MAX;
 /// Bit of user data that tells a write from a poll, whose keys have 63 bits.
@@ -108,10 +111,15 @@ impl Uring {
             self.ring.submitter().register_enable_rings()?;
             self.enabled = true;
         }
+        let mut timeout = timeout;
         while !self.fill_submissions() {
-            self.ring.submit()?;
+            if !is_submitted(self.ring.submit())? {
+                // The rest goes with the next call: what is in the way is collected below, or passes.
+                timeout = Some(timeout.map_or(RESUBMIT, |timeout| timeout.min(RESUBMIT)));
+                break;
+            }
         }
-        self.enter(timeout)?;
+        is_submitted(self.enter(timeout))?;
         self.collect(events);
         Ok(())
     }
@@ -130,26 +138,13 @@ impl Uring {
         true
     }
 
-    fn enter(&self, timeout: Option<Duration>) -> io::Result<()> {
-        let outcome = match timeout {
+    fn enter(&self, timeout: Option<Duration>) -> io::Result<usize> {
+        match timeout {
             None => self.ring.submit_and_wait(1),
             Some(timeout) => {
                 let timespec = Timespec::from(timeout);
                 self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&timespec))
             }
-        };
-        match outcome {
-            Ok(_) => Ok(()),
-            // ETIME: the time is over. EBUSY: completions must be collected first, which is what comes next.
-            Err(error)
-                if matches!(
-                    error.raw_os_error(),
-                    Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN)
-                ) =>
-            {
-                Ok(())
-            }
-            Err(error) => Err(error),
         }
     }
 
@@ -207,6 +202,18 @@ impl InFlight {
     fn wants_more(&self, fsync: i32) -> bool {
         let short = self.outcome.is_ok() && self.done < self.write.bytes.len();
         short && matches!(fsync, 0 | CANCELED)
+    }
+}
+
+/// Whether Linux took what was submitted. What passes by itself is no error: ETIME, the time is over; EINTR; EAGAIN, no
+/// memory just now; EBUSY, completions must be collected first.
+fn is_submitted(outcome: io::Result<usize>) -> io::Result<bool> {
+    match outcome {
+        Ok(_) => Ok(true),
+        Err(error) => match error.raw_os_error() {
+            Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => Ok(false),
+            _ => Err(error),
+        },
     }
 }
 
@@ -292,12 +299,22 @@ fn check(result: i32) -> io::Result<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
     use std::os::fd::AsRawFd;
 
     use io_uring::types::{Fd, Fixed};
     use io_uring::{opcode, squeue};
 
-    use super::Uring;
+    use super::{Uring, is_submitted};
+
+    #[test]
+    fn what_passes_by_itself_is_no_error() {
+        assert!(is_submitted(Ok(1)).unwrap());
+        for passing in [libc::EINTR, libc::EBUSY, libc::EAGAIN, libc::ETIME] {
+            assert!(!is_submitted(Err(io::Error::from_raw_os_error(passing))).unwrap());
+        }
+        assert!(is_submitted(Err(io::Error::from_raw_os_error(libc::EINVAL))).is_err());
+    }
 
     /// Submits one entry and returns its result.
     fn submit(uring: &mut Uring, entry: &squeue::Entry) -> i32 {
