@@ -15,6 +15,7 @@ use super::failure::Failure;
 use super::place::StorePlace;
 use super::table::{facts, table};
 use crate::admin::KeyView;
+use crate::policy::Policy;
 
 const ALLOW_HELP: &str = "\
 Uses (--allow, separated by commas; default tls13-server,tls12-server):
@@ -230,9 +231,9 @@ fn json(key: &KeyView) -> Value {
 /// What must be said wherever such a key is shown.
 const GENERAL_SIGNER: &str = " (a general signer: whoever is granted the slot can have anything signed)";
 
-/// Whether the key signs digests that the engine did not make.
+/// What this version does not understand is not called harmless.
 fn is_general_signer(key: &KeyView) -> bool {
-    key.allow.split(',').any(|each| each == "raw-digest")
+    Policy::parse(&key.allow).map_or(true, Policy::is_general_signer)
 }
 
 fn allows(key: &KeyView) -> String {
