@@ -23,7 +23,7 @@ use crate::os::secret::{self, SecretMemoryError};
 use crate::pipeline::Pipeline;
 use crate::pipeline::audit::Auditor;
 use crate::pipeline::lookup::Lookup;
-use crate::store::{Store, StoreError};
+use crate::store::{Place, Store, StoreError};
 use crate::threads::Threads;
 use crate::unlock::Unlock;
 use crate::worker::{self, Waiting, Worker};
@@ -183,13 +183,14 @@ struct Opened {
 
 impl Opened {
     fn open(config: &Config, unlock: Unlock, accept_rollback: bool) -> Result<Self, EngineError> {
+        // First, so that nothing is made where no store is, and nobody else is at the log.
+        let place = Place::open(&config.store)?;
         let lost_max = audit::lost_max(config.worker_count());
         let archive = Archive::open(&config.store.join(AUDIT_DIRECTORY), config.audit, lost_max)
             .map_err(EngineError::Audit)?;
         let newest = archive.newest().map_err(EngineError::Audit)?;
         let seen = newest.as_ref().map(|newest| newest.witness);
-        let store =
-            Store::open(&config.store, unlock.as_with(), seen.map(|seen| seen.epoch), accept_rollback)?;
+        let store = Store::open_at(place, unlock.as_with(), seen.map(|seen| seen.epoch), accept_rollback)?;
         // The secret that opened the store is not needed again.
         drop(unlock);
         let now = keeper::witness(&store);
@@ -234,7 +235,7 @@ impl Mail {
         })
     }
 
-    /// Whoever has a full mailbox is not reading it; then the process ends without it.
+    /// Whoever has a full mailbox reads it first: the threads are waited for.
     fn stop_all(&self) {
         for worker in &self.workers {
             let _ = worker.send(ToWorker::Stop);

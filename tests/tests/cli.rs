@@ -144,11 +144,12 @@ fn a_key_is_imported_and_its_reference_written() {
 fn a_general_signer_is_called_one() {
     let token = Token::new();
     let _engine = token.serve_granted(&Options::default());
-    let generate =
-        ["key", "generate", "--slot", SLOT, "--label", "g", "--algorithm", "p-256", "--allow", "raw-digest"];
-    let said = text(&mut token.keylane(&generate));
-    assert!(said.contains("general signer"), "{said}");
-    assert_eq!(json(&mut token.keylane(&["key", "show", "--slot", SLOT, "g"]))["general_signer"], true);
+    for allow in ["raw-digest", "sign", "tls13-server,sign"] {
+        let generate = ["key", "generate", "--slot", SLOT, "--label", allow];
+        let said = text(token.keylane(&generate).args(["--algorithm", "p-256", "--allow", allow]));
+        assert!(said.contains("general signer"), "{said}");
+        assert_eq!(json(&mut token.keylane(&["key", "show", "--slot", SLOT, allow]))["general_signer"], true);
+    }
     let unknown =
         ["key", "generate", "--slot", SLOT, "--label", "h", "--algorithm", "p-256", "--allow", "decrypt"];
     fails(&mut token.keylane(&unknown), REFUSED, &["decrypt"]);
@@ -214,6 +215,20 @@ fn verbs_without_an_engine_say_how_to_start_one() {
     ] {
         fails(&mut token.keylane(arguments), NO_ENGINE, &["no engine is running", &start]);
     }
+}
+
+#[test]
+fn serving_what_is_no_store_makes_none() {
+    let token = Token::new();
+    let elsewhere = token.directory().join("elsewhere");
+    let at = |verb: &str, key: &str| {
+        let mut command = Command::new(built("keylane"));
+        command.args([verb, "--store", path(&elsewhere), "--key-file", key]);
+        command
+    };
+    fails(&mut at("serve", path(&token.key_file())), FAILED, &[path(&elsewhere), "keylane init"]);
+    assert!(!elsewhere.exists());
+    run(&mut at("init", path(&token.directory().join("other-key"))));
 }
 
 #[test]

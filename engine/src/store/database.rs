@@ -24,6 +24,9 @@ pub(super) struct Database {
     path: PathBuf,
     /// `None` after a failure that left it closed.
     open: Option<redb::Database>,
+    /// The next transaction fails after it was committed.
+    #[cfg(test)]
+    pub(super) loses_answer: std::cell::Cell<bool>,
 }
 
 impl Database {
@@ -32,14 +35,25 @@ impl Database {
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path);
         let file = file.map_err(|cause| failed(path, cause))?;
         let open = guard(path, || Ok(builder().create_file(file)?))?;
-        Ok(Self { path: path.to_owned(), open: Some(open) })
+        let mut database = Self::closed(path);
+        database.open = Some(open);
+        Ok(database)
     }
 
     /// Opens a database, repairing what a crash left of it.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut database = Self { path: path.to_owned(), open: None };
+        let mut database = Self::closed(path);
         database.reopen()?;
         Ok(database)
+    }
+
+    fn closed(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            open: None,
+            #[cfg(test)]
+            loses_answer: std::cell::Cell::default(),
+        }
     }
 
     /// Closes and opens the file: after an I/O error redb refuses everything else.
@@ -104,7 +118,12 @@ impl Database {
                     };
                 }
             }
-            Ok(transaction.commit()?)
+            transaction.commit()?;
+            #[cfg(test)]
+            if self.loses_answer.take() {
+                return Err(redb::Error::Io(io::Error::other("the answer is lost")));
+            }
+            Ok(())
         })
     }
 
@@ -136,7 +155,7 @@ fn builder() -> redb::Builder {
 }
 
 fn guard<T>(path: &Path, work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, StoreError> {
-    // A database that panicked is not used again: every later answer is authenticated or an error.
+    // Whatever a database that panicked answers later authenticates, or is an error.
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(answer) => answer.map_err(|cause| typed(path, cause)),
         Err(_) => Err(corrupted(path, "its pages contradict each other")),

@@ -4,7 +4,8 @@
 //! - A private key or key-encryption key leaves this module's memory wrapped only (I1). Secrets are in secret memory;
 //!   callers run on a secret stack.
 //! - A change is one transaction, durable before it is answered: it adds one to the store's epoch and replaces the
-//!   commitment over all rows (I6). An error leaves the store as it was.
+//!   commitment over all rows (I6). What an error leaves is looked up: the change is there, and was carried out, or it is
+//!   not, and nothing has changed.
 //! - Nothing that is read from the file is believed before it authenticates as the row that it should be, in the
 //!   version that it should have: at open all rows, later each one that is read.
 //! - A damaged, edited, older or foreign file, a full disk and a second engine are typed errors with a remedy.
@@ -37,6 +38,8 @@ use uuid::Uuid;
 
 pub use error::StoreError;
 pub use name::NameError;
+pub use place::Place;
+use row::State;
 pub use row::{GrantRow, KeyRow, RowId, SlotRow};
 pub use unlock::UnlockWith;
 
@@ -47,7 +50,6 @@ use crate::policy::Policy;
 use change::Change;
 use contents::Contents;
 use database::Database;
-use place::Place;
 
 /// An open token store. It is locked against other engines as long as it lives.
 pub struct Store {
@@ -70,17 +72,26 @@ impl Store {
         made.and_then(|()| place.publish(&draft)).inspect_err(|_| place.discard())
     }
 
-    /// Opens the store in `dir`, takes its lock, and authenticates every row.
-    ///
-    /// `seen` is the newest epoch that the audit log knows: a store that is older is refused unless `accept_rollback`.
-    /// An accepted one goes on with an epoch above `seen`, so that what was there before cannot come back.
+    /// Takes the store in `dir` and opens it: see [`open_at`](Self::open_at).
     pub fn open(
         dir: &Path,
         unlock: UnlockWith<'_>,
         seen: Option<u64>,
         accept_rollback: bool,
     ) -> Result<Self, StoreError> {
-        let place = Place::open(dir)?;
+        Self::open_at(Place::open(dir)?, unlock, seen, accept_rollback)
+    }
+
+    /// Opens the store in a place that is ours, and authenticates every row.
+    ///
+    /// `seen` is the newest epoch that the audit log knows: a store that is older is refused unless `accept_rollback`.
+    /// An accepted one goes on with an epoch above `seen`, so that what was there before cannot come back.
+    pub fn open_at(
+        place: Place,
+        unlock: UnlockWith<'_>,
+        seen: Option<u64>,
+        accept_rollback: bool,
+    ) -> Result<Self, StoreError> {
         let database = Database::open(&place.database())?;
         let uuid = contents::identify(&database)?;
         let root = unlock::root(&database, uuid, unlock)?;
@@ -211,23 +222,26 @@ impl Store {
 
     fn commit(&mut self, change: Change) -> Result<(), StoreError> {
         let change = change.seal(&self.contents, &self.root)?;
+        let wanted = change.state.clone();
         match self.database.apply(&change.rows) {
             Ok(()) => self.contents.follow(change),
-            Err(cause) => {
-                self.recover();
-                return Err(cause);
-            }
+            // What failed may have come after the change was in the file: then it is committed, and says so.
+            Err(_) if self.recover() && self.has_reached(&wanted) => {}
+            Err(cause) => return Err(cause),
         }
         Ok(())
     }
 
-    /// Goes on with what is in the file after a failed transaction. If that fails as well, the store stays closed, and
-    /// says so whenever it is asked for more than what is in memory.
-    fn recover(&mut self) {
+    fn has_reached(&self, wanted: &State) -> bool {
+        let state = self.contents.state();
+        (state.epoch, state.commitment) == (wanted.epoch, wanted.commitment)
+    }
+
+    /// Goes on with what is in the file after a failed transaction; whether it could be read. If not, the store stays
+    /// closed, and says so whenever it is asked for more than what is in memory.
+    fn recover(&mut self) -> bool {
         let reopened = self.database.reopen();
-        if let Ok(contents) = reopened.and_then(|()| Contents::load(&self.database, self.uuid(), &self.root))
-        {
-            self.contents = contents;
-        }
+        let contents = reopened.and_then(|()| Contents::load(&self.database, self.uuid(), &self.root));
+        contents.map(|contents| self.contents = contents).is_ok()
     }
 }

@@ -14,7 +14,7 @@ const DRAFT: &str = "token.redb.new";
 const LOCK: &str = "engine.lock";
 
 /// A store's directory, locked against other engines as long as this lives.
-pub(super) struct Place {
+pub struct Place {
     dir: PathBuf,
     lock: File,
 }
@@ -38,8 +38,8 @@ impl Place {
         Ok(place)
     }
 
-    /// Takes the directory of an existing store.
-    pub(super) fn open(dir: &Path) -> Result<Self, StoreError> {
+    /// Takes the directory of an existing store. Nothing is made in one that holds none.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
         match dir.join(DATABASE).try_exists() {
             Ok(true) => Self::lock(dir),
             Ok(false) => Err(StoreError::NotAStore { dir: dir.to_owned() }),

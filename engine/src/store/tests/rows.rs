@@ -142,3 +142,21 @@ fn a_row_of_another_time_is_not_unwrapped() {
     put(&mut store, a, "three");
     assert_eq!(answers(&store).unwrap().2.len(), 4);
 }
+
+/// The file has the change, whatever failed behind it: nobody may go on as if the key were still there.
+#[test]
+fn a_change_that_fails_after_its_commit_is_carried_out() {
+    let place = Place::furnished();
+    let mut store = place.open();
+    let (a, epoch) = (slot(&store, "a"), store.epoch());
+    store.database.loses_answer.set(true);
+    let deleted = store.delete_key(a, "one").unwrap();
+    assert_eq!(store.epoch(), epoch + 1);
+    assert!(store.keys().iter().all(|row| row.key != deleted));
+    let commitment = store.commitment();
+    store.create_slot("goes-on").unwrap();
+    drop(store);
+    let again = place.open();
+    assert!(again.epoch() == epoch + 2 && again.commitment() != commitment);
+    assert!(again.keys().iter().all(|row| row.key != deleted));
+}
