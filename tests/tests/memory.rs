@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use keylane_api::control::KeySelector;
-use keylane_api::{Algorithm, Client, Config, Input};
+use keylane_api::{Algorithm, Call, ChannelOptions, Client, Config, Input, Key, Scheme};
 use keylane_tests::engine::{SLOT, path};
 use keylane_tests::process::{Guarded, eventually};
 use keylane_tests::scan::{Pieces, core_of};
@@ -61,6 +61,26 @@ fn sign_with_all(client: &Client) {
             let message = tls13(&transcript(1, count));
             client.sign(&key, tls13_scheme(algorithm), Input::Message(&message), deadline).expect("signs");
         }
+        sign_together(client, &key, tls13_scheme(algorithm), deadline);
+    }
+}
+
+/// Many at once, so that they run as batches.
+fn sign_together(client: &Client, key: &Key, scheme: Scheme, deadline: Instant) {
+    let mut channel = client.channel(ChannelOptions::default()).expect("a channel");
+    let message = tls13(&transcript(2, 2));
+    for _ in 0..32 {
+        let call = Call::Sign { key, scheme, input: Input::Message(&message) };
+        channel.submit(call, deadline).expect("room");
+    }
+    for _ in 0..32 {
+        let outcome = loop {
+            match channel.take_next() {
+                Some((_, outcome)) => break outcome,
+                None => channel.wait(deadline),
+            };
+        };
+        outcome.expect("signs");
     }
 }
 
@@ -98,6 +118,9 @@ fn no_piece_of_a_key_or_passphrase_is_outside_secret_memory() {
     let client = Guarded::spawn(&mut command);
     eventually("the client has signed", Duration::from_mins(1), || done.exists().then_some(()));
     fs::remove_file(token.passphrase_file()).expect("was there");
+    let status = engine.status();
+    let by_kernels = status["workers"][0]["by_kernels"].as_u64().expect("a number");
+    assert!(status["kernels"] == "scalar" || by_kernels >= 6 * 24, "{by_kernels} signatures in batches");
 
     let cores = tempfile::tempdir().expect("a temporary directory");
     for (who, pid) in [("the engine", engine.process.pid()), ("the client", client.pid())] {
