@@ -18,7 +18,7 @@ use crate::edwards25519::comb::{self, Comb};
 use crate::edwards25519::point::{Addend, Point, PointBlocks, is_on_curve};
 use crate::edwards25519::scalar::{Scalar, ScalarBlocks};
 use crate::field25519::Fe;
-use crate::lanes::{Block, Lanes, Mask, erase};
+use crate::lanes::{Block, Lanes, Mask, array, erase};
 use crate::sha512::{self, DIGEST_WORDS, Scratch};
 use crate::tier::Kernel;
 use crate::{Checked, Fault, Random, RandomFailed, Unchecked};
@@ -132,7 +132,10 @@ fn add_window<L: Lanes>(window: usize, shares: &[Share], sum: &mut PointBlocks) 
                 let is_negative = bit(2);
                 // The low bits, inverted where the digit is negative, number the entry.
                 let (high, low) = (!bit(1) ^ is_negative, !bit(0) ^ is_negative);
-                let [a, b, c, d] = share.table.each_ref().map(Addend::load);
+                let [a, b, c, d] = array(
+                    #[inline(always)]
+                    |i| Addend::load(&share.table[i]),
+                );
                 let addend = Addend::select(high, Addend::select(low, d, c), Addend::select(low, b, a));
                 point = point.add(addend, is_negative);
             }

@@ -7,7 +7,7 @@ use super::check;
 use super::sign::{self, Vector};
 use crate::edwards25519::comb::{self, Comb};
 use crate::edwards25519::scalar::{DIGITS, Scalar, ScalarBlocks};
-use crate::lanes::{Block, Lanes, erase};
+use crate::lanes::{Block, Lanes, erase, load_all};
 use crate::sha512::{self, DIGEST_WORDS, Scratch};
 use crate::tier::Kernel;
 use crate::{Fault, Kernels, Random};
@@ -148,7 +148,7 @@ impl Scalars {
         L::run(
             #[inline(always)]
             || {
-                let scalar = Scalar::<L>::from_words(words.each_ref().map(L::load));
+                let scalar = Scalar::<L>::from_words(load_all(&words));
                 let montgomery = scalar.times_r().canonical();
                 montgomery.store(&mut self.montgomery);
                 let plain = montgomery.over_r().canonical();

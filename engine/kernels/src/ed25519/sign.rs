@@ -5,7 +5,7 @@ use crate::edwards25519::comb::{self, Comb};
 use crate::edwards25519::faults::{self, Site};
 use crate::edwards25519::scalar::{Scalar, ScalarBlocks};
 use crate::field25519::{Fe, FeBlocks};
-use crate::lanes::{Block, Lanes, erase};
+use crate::lanes::{Block, Lanes, array, erase};
 use crate::sha512::{self, DIGEST_WORDS, Scratch};
 use crate::tier::Kernel;
 use crate::{Fault, Unchecked};
@@ -40,9 +40,9 @@ pub(super) fn job_of<'a, 'b>(jobs: &'a [Job<'b>], vector: usize, lane: usize) ->
 /// A number modulo ℓ from digests, whose octets RFC 8032 reads little-endian.
 #[inline(always)]
 pub(super) fn reduce<L: Lanes>(digests: &[Block; DIGEST_WORDS]) -> Scalar<L> {
-    Scalar::from_wide(digests.each_ref().map(
+    Scalar::from_wide(array(
         #[inline(always)]
-        |word| L::load(word).swap_octets(),
+        |word| L::load(&digests[word]).swap_octets(),
     ))
 }
 

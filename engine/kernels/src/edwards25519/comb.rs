@@ -12,7 +12,7 @@ use super::faults::{self, Site};
 use super::scalar::{DIGITS as SCALAR_DIGITS, Scalar};
 use super::tables::{COMB, ENTRY_BLOCKS, WINDOW_BITS, WINDOWS};
 use crate::field25519::{DIGITS, Fe, FeBlocks, Product, Sum};
-use crate::lanes::{Block, DIGIT_BITS, Lanes, erase};
+use crate::lanes::{Block, DIGIT_BITS, Lanes, array, erase, load_all};
 
 /// One window of the table: y − x, y + x and 2·d·x·y, by digits, of the points (2j + 1)·2^(7i)·B.
 #[derive(Clone)]
@@ -27,6 +27,15 @@ pub(crate) struct Comb {
     plus: FeBlocks,
     t: FeBlocks,
     z: FeBlocks,
+}
+
+/// Between the halves of an addition.
+#[derive(Clone, Copy)]
+struct Factors<L> {
+    e: Fe<L>,
+    f: Fe<L>,
+    g: Fe<L>,
+    h: Fe<L>,
 }
 
 const _: () = assert!(WINDOW_BITS * WINDOWS <= 52 * SCALAR_DIGITS, "the sign of the top window must fit");
@@ -53,7 +62,7 @@ impl Comb {
         let top = WINDOW_BITS * WINDOWS - 1;
         let mut odd = [Block::default(); SCALAR_DIGITS];
         scalar.make_odd().store(&mut odd);
-        let digits: [L; SCALAR_DIGITS] = odd.each_ref().map(L::load);
+        let digits: [L; SCALAR_DIGITS] = load_all(&odd);
         for i in 0..SCALAR_DIGITS {
             let above = if i + 1 < SCALAR_DIGITS { digits[i + 1] } else { L::splat(0) };
             let half = digits[i].shr::<1>().or(above.shl::<63>().shr::<12>());
@@ -69,19 +78,20 @@ impl Comb {
         one.store(&mut self.z);
     }
 
-    /// Adds the entry of one window: seven multiplications. H. Hisil et al., "Twisted Edwards curves revisited", §3.1.
+    /// The first half of adding the entry of one window: the three multiplications of H. Hisil et al., "Twisted Edwards
+    /// curves revisited", §3.1, that stand before the sums.
     #[inline(always)]
-    fn step<L: Lanes>(&mut self, window: &Window, at: Position) {
+    fn multiply_entry<L: Lanes>(&self, window: &Window, at: Position) -> Factors<L> {
         let here = L::load(&self.bits[at.digit]).shr_by(at.shift);
         let bits = here.or(L::load(&self.bits[at.digit + 1]).shl_by(DIGIT_BITS - at.shift));
         let is_negative = bits.and(L::splat(1 << (WINDOW_BITS - 1))).is_zero();
         let index = L::select(is_negative, bits.xor(L::splat(u64::MAX)), bits);
-        let [minus, plus, xyd] = window.0.each_ref().map(
+        let [minus, plus, xyd] = array(
             #[inline(always)]
-            |digits| {
-                Fe::from_digits(digits.each_ref().map(
+            |coordinate| {
+                Fe::from_digits(array(
                     #[inline(always)]
-                    |blocks| L::lookup(blocks, index),
+                    |digit| L::lookup(&window.0[coordinate][digit], index),
                 ))
             },
         );
@@ -89,10 +99,18 @@ impl Comb {
         let a = Fe::load(&self.minus).mul(Fe::select(is_negative, plus, minus));
         let b = Fe::load(&self.plus).mul(Fe::select(is_negative, minus, plus));
         let c = Fe::load(&self.t).mul(xyd);
-        let (e, h) = (b.sub(a).carry(), b.add(a).carry());
         let (sum, difference) = Product::load(&self.z).twice_plus_minus(c);
-        let f = Sum::select(is_negative, sum, difference).carry();
-        let g = Sum::select(is_negative, difference, sum).carry();
+        Factors {
+            e: b.sub(a).carry(),
+            f: Sum::select(is_negative, sum, difference).carry(),
+            g: Sum::select(is_negative, difference, sum).carry(),
+            h: b.add(a).carry(),
+        }
+    }
+
+    /// The second half: four multiplications.
+    #[inline(always)]
+    fn multiply_factors<L: Lanes>(&mut self, Factors { e, f, g, h }: Factors<L>) {
         let (x, y) = (e.mul(f), g.mul(h));
         y.sub(x).carry().store(&mut self.minus);
         y.add(x).carry().store(&mut self.plus);
@@ -124,7 +142,8 @@ fn add_window<L: Lanes>(number: usize, window: &Window, combs: &mut [Comb]) {
         || {
             let at = Position::of(number);
             for comb in combs {
-                comb.step::<L>(window, at);
+                let factors = comb.multiply_entry::<L>(window, at);
+                comb.multiply_factors(factors);
             }
         },
     );

@@ -4,7 +4,7 @@
 //! and the other below ℓ.
 
 use super::tables::{ORDER, ORDER_R, ORDER_R2};
-use crate::lanes::{Block, DIGIT_BITS, DIGIT_MASK, Lanes};
+use crate::lanes::{Block, DIGIT_BITS, DIGIT_MASK, Lanes, array, load_all};
 
 /// Digits of a number.
 pub(crate) const DIGITS: usize = 5;
@@ -29,7 +29,10 @@ const NEGATED_INVERSE: u64 = {
 
 #[inline(always)]
 fn constant<L: Lanes>(digits: [u64; DIGITS]) -> [L; DIGITS] {
-    digits.map(L::splat)
+    array(
+        #[inline(always)]
+        |i| L::splat(digits[i]),
+    )
 }
 
 /// Carries signed digits through; gives the carry out of the last.
@@ -48,7 +51,7 @@ fn ripple<L: Lanes>(digits: &mut [L; DIGITS]) -> L {
 impl<L: Lanes> Scalar<L> {
     #[inline(always)]
     pub(crate) fn load(from: &ScalarBlocks) -> Self {
-        Self(from.each_ref().map(L::load))
+        Self(load_all(from))
     }
 
     #[inline(always)]
@@ -145,7 +148,7 @@ impl<L: Lanes> Scalar<L> {
     /// The sum of two numbers, which must stay below 2^260.
     #[inline(always)]
     pub(crate) fn add(self, other: Self) -> Self {
-        let mut sum = core::array::from_fn(
+        let mut sum = array(
             #[inline(always)]
             |i| self.0[i].add(other.0[i]),
         );
@@ -181,7 +184,7 @@ impl<L: Lanes> Scalar<L> {
     pub(crate) fn make_odd(self) -> Self {
         let is_even = self.0[0].and(L::splat(1)).is_zero();
         let other = self.add(Self(constant(ORDER)));
-        Self(core::array::from_fn(
+        Self(array(
             #[inline(always)]
             |i| L::select(is_even, other.0[i], self.0[i]),
         ))

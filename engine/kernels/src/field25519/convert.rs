@@ -1,7 +1,7 @@
 //! Between digits and the four little-endian words of an encoded element.
 
 use super::{DIGITS, Fe, RADIX_BITS, RADIX_MASK};
-use crate::lanes::{Block, Lanes, Mask};
+use crate::lanes::{Block, Lanes, Mask, load_all};
 
 /// Words of an encoded element: word `w` of lane `i` is `words[w].0[i]`, the lowest first.
 pub(crate) type Words = [Block; 4];
@@ -11,7 +11,7 @@ impl<L: Lanes> Fe<L> {
     #[inline(always)]
     pub(crate) fn from_words(words: &Words) -> Self {
         let mask = L::splat(RADIX_MASK);
-        let [a, b, c, d] = words.each_ref().map(L::load);
+        let [a, b, c, d] = load_all::<L, 4>(words);
         Self::new([
             a.and(mask),
             a.shr::<51>().or(b.shl::<13>()).and(mask),

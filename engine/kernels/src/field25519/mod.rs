@@ -18,7 +18,7 @@ mod convert;
 mod invert;
 mod multiply;
 
-use crate::lanes::{Block, Lanes, Mask};
+use crate::lanes::{Block, Lanes, Mask, array, load_all};
 
 pub(crate) use convert::Words;
 
@@ -53,7 +53,7 @@ const PRODUCT_BOUND: u64 = BIAS[0];
 
 #[inline(always)]
 fn zip<L: Lanes>(a: [L; DIGITS], b: [L; DIGITS], f: impl Fn(L, L) -> L) -> [L; DIGITS] {
-    core::array::from_fn(
+    array(
         #[inline(always)]
         |i| f(a[i], b[i]),
     )
@@ -62,7 +62,7 @@ fn zip<L: Lanes>(a: [L; DIGITS], b: [L; DIGITS], f: impl Fn(L, L) -> L) -> [L; D
 /// a + 2^8·p − b.
 #[inline(always)]
 fn difference<L: Lanes>(a: [L; DIGITS], b: [L; DIGITS]) -> Sum<L> {
-    Sum(core::array::from_fn(
+    Sum(array(
         #[inline(always)]
         |i| a[i].add(L::splat(BIAS[i])).sub(b[i]),
     ))
@@ -72,10 +72,13 @@ fn difference<L: Lanes>(a: [L; DIGITS], b: [L; DIGITS]) -> Sum<L> {
 #[inline(always)]
 fn carry<L: Lanes>(digits: [L; DIGITS]) -> Fe<L> {
     let mask = L::splat(RADIX_MASK);
-    let out = digits.map(L::shr::<RADIX_BITS>);
-    let rest = digits.map(
+    let out: [L; DIGITS] = array(
         #[inline(always)]
-        |digit| digit.and(mask),
+        |i| digits[i].shr::<RADIX_BITS>(),
+    );
+    let rest: [L; DIGITS] = array(
+        #[inline(always)]
+        |i| digits[i].and(mask),
     );
     Fe::new([
         rest[0].madd_lo(out[4], L::splat(19)),
@@ -103,9 +106,9 @@ impl<L: Lanes> Fe<L> {
     /// The same element in every lane, from digits below 2^51.
     #[inline(always)]
     pub(crate) fn constant(digits: [u64; DIGITS]) -> Self {
-        Self::new(digits.map(
+        Self::new(array(
             #[inline(always)]
-            |digit| L::splat(digit),
+            |i| L::splat(digits[i]),
         ))
     }
 
@@ -117,7 +120,7 @@ impl<L: Lanes> Fe<L> {
 
     #[inline(always)]
     pub(crate) fn load(from: &FeBlocks) -> Self {
-        Self::new(from.each_ref().map(L::load))
+        Self::new(load_all(from))
     }
 
     #[inline(always)]
@@ -182,7 +185,7 @@ impl<L: Lanes> Product<L> {
     /// What [`store`](Self::store) wrote.
     #[inline(always)]
     pub(crate) fn load(from: &FeBlocks) -> Self {
-        Self::new(from.each_ref().map(L::load))
+        Self::new(load_all(from))
     }
 
     #[inline(always)]

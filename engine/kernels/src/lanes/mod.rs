@@ -99,6 +99,26 @@ pub(crate) fn has_avx512() -> bool {
     false
 }
 
+/// `f(0)`, `f(1)`, … in this order, for arrays of vectors: `core::array::from_fn` and `map` are not always inlined, and then
+/// pass vectors through memory, compiled without the tier's instructions.
+#[inline(always)]
+pub(crate) fn array<T: Copy, const N: usize>(f: impl Fn(usize) -> T) -> [T; N] {
+    let mut made = [f(0); N];
+    for (i, to) in made.iter_mut().enumerate().skip(1) {
+        *to = f(i);
+    }
+    made
+}
+
+/// The vectors of these blocks.
+#[inline(always)]
+pub(crate) fn load_all<L: Lanes, const N: usize>(blocks: &[Block; N]) -> [L; N] {
+    array(
+        #[inline(always)]
+        |i| L::load(&blocks[i]),
+    )
+}
+
 /// Zeros, a vector at a time: `zeroize` would write word by word.
 pub(crate) fn erase(blocks: &mut [Block]) {
     blocks.fill(Block::default());

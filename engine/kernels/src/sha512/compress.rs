@@ -1,7 +1,7 @@
 //! The compression function, FIPS 180-4 §6.4.2.
 
 use super::{BLOCK_WORDS, DIGEST_WORDS, constants::ROUND};
-use crate::lanes::{Block, Lanes, Mask};
+use crate::lanes::{Block, Lanes, Mask, load_all};
 
 /// Words t−16 … t−1 of the schedule, of which word t takes the oldest one's place.
 type Schedule<L> = [L; BLOCK_WORDS];
@@ -54,8 +54,8 @@ pub(super) fn compress<L: Lanes>(
     L::run(
         #[inline(always)]
         || {
-            let before = states.each_ref().map(|word| L::load(word));
-            let mut schedule: Schedule<L> = block.each_ref().map(|word| L::load(word));
+            let before: [L; DIGEST_WORDS] = load_all(states);
+            let mut schedule: Schedule<L> = load_all(block);
             let mut state = before;
             for (number, keys) in ROUND.as_chunks::<BLOCK_WORDS>().0.iter().enumerate() {
                 if number > 0 {

@@ -1,7 +1,7 @@
 //! Montgomery's ladder, RFC 7748 §5: 255 steps of 5 multiplications and 4 squarings.
 
 use crate::field25519::{Fe, FeBlocks, Product, Words};
-use crate::lanes::{Block, Lanes, erase};
+use crate::lanes::{Block, Lanes, array, erase};
 
 /// Bits of a secret that the ladder reads.
 const BITS: usize = 255;
@@ -17,6 +17,16 @@ pub(super) struct Ladder {
     peer: FeBlocks,
     /// X and Z of the two points, as products.
     points: [FeBlocks; 4],
+}
+
+/// Between the first two parts of a step: DA + CB, DA − CB, E, AA and BB of RFC 7748.
+#[derive(Clone, Copy)]
+struct Crossed<L> {
+    sum: Fe<L>,
+    difference: Fe<L>,
+    e: Fe<L>,
+    aa: Fe<L>,
+    bb: Fe<L>,
 }
 
 impl Ladder {
@@ -39,26 +49,49 @@ impl Ladder {
         );
     }
 
-    /// One bit.
     #[inline(always)]
-    fn step<L: Lanes>(&mut self, word: usize, shift: u32) {
+    fn load_points<L: Lanes>(&self) -> [Product<L>; 4] {
+        array(
+            #[inline(always)]
+            |i| Product::load(&self.points[i]),
+        )
+    }
+
+    /// The first part of a step: what both points have in common.
+    #[inline(always)]
+    fn cross<L: Lanes>(&mut self, word: usize, shift: u32) -> Crossed<L> {
         let bits = L::load(&self.secrets[word]).shr_by(shift);
         let stays = bits.xor(L::load(&self.swapped)).and(L::splat(1)).is_zero();
         bits.store(&mut self.swapped);
-        let [x2, z2, x3, z3] = self.points.each_ref().map(Product::<L>::load);
+        let [x2, z2, x3, z3] = self.load_points::<L>();
         let (a, b) = (x2.add(z2).carry(), x2.sub(z2).carry());
         let (c, d) = (x3.add(z3).carry(), x3.sub(z3).carry());
         let (a, c) = (Fe::select(stays, a, c), Fe::select(stays, c, a));
         let (b, d) = (Fe::select(stays, b, d), Fe::select(stays, d, b));
         let (da, cb) = (d.mul(a), c.mul(b));
         let (aa, bb) = (a.square(), b.square());
-        let e = aa.sub(bb).carry();
-        let aa = aa.carry();
-        let [x2, z2, x3, z3] = &mut self.points;
-        da.add(cb).carry().square().store(x3);
-        da.sub(cb).carry().square().carry().mul(Fe::load(&self.peer)).store(z3);
-        aa.mul(bb.carry()).store(x2);
-        e.mul(aa.add_times_small(A24, e).carry()).store(z2);
+        Crossed {
+            sum: da.add(cb).carry(),
+            difference: da.sub(cb).carry(),
+            e: aa.sub(bb).carry(),
+            aa: aa.carry(),
+            bb: bb.carry(),
+        }
+    }
+
+    /// The second part: x of both points, and the factors of z.
+    #[inline(always)]
+    fn square<L: Lanes>(&mut self, Crossed { sum, difference, e, aa, bb }: Crossed<L>) -> [Fe<L>; 3] {
+        sum.square().store(&mut self.points[2]);
+        aa.mul(bb).store(&mut self.points[0]);
+        [difference.square().carry(), e, aa.add_times_small(A24, e).carry()]
+    }
+
+    /// The last part: z of both points.
+    #[inline(always)]
+    fn finish_step<L: Lanes>(&mut self, [difference, e, aa]: [Fe<L>; 3]) {
+        difference.mul(Fe::load(&self.peer)).store(&mut self.points[3]);
+        e.mul(aa).store(&mut self.points[1]);
     }
 
     /// X and Z of the multiple.
@@ -67,7 +100,7 @@ impl Ladder {
             #[inline(always)]
             || {
                 let stays = L::load(&self.swapped).and(L::splat(1)).is_zero();
-                let [x2, z2, x3, z3] = self.points.each_ref().map(Product::<L>::load);
+                let [x2, z2, x3, z3] = self.load_points::<L>();
                 Fe::select(stays, x2.carry(), x3.carry()).store(x);
                 Fe::select(stays, z2.carry(), z3.carry()).store(z);
             },
@@ -90,7 +123,9 @@ pub(super) fn climb<L: Lanes>(ladders: &mut [Ladder]) {
             #[inline(always)]
             || {
                 for ladder in &mut *ladders {
-                    ladder.step::<L>(word, shift);
+                    let crossed = ladder.cross::<L>(word, shift);
+                    let factors = ladder.square(crossed);
+                    ladder.finish_step(factors);
                 }
             },
         );

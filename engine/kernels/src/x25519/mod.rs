@@ -9,7 +9,7 @@ mod ladder;
 use crate::edwards25519::comb::{self, Comb};
 use crate::edwards25519::scalar::Scalar;
 use crate::field25519::{Fe, FeBlocks, Words};
-use crate::lanes::{Block, Lanes, Mask, erase};
+use crate::lanes::{Block, Lanes, Mask, erase, load_all};
 use crate::tier::Kernel;
 use crate::{Fault, Kernels, Unchecked};
 use ladder::Ladder;
@@ -127,7 +127,7 @@ impl Kernel for Public<'_> {
             L::run(
                 #[inline(always)]
                 || {
-                    let secret = Scalar::<L>::from_words(words.each_ref().map(L::load));
+                    let secret = Scalar::<L>::from_words(load_all(&words));
                     // Modulo the base point's order, by way of Montgomery's form.
                     comb.start(secret.times_r().over_r().canonical());
                 },
