@@ -2,6 +2,11 @@
 
 use crate::lanes::Block;
 
+thread_local! {
+    /// Whether bounds of values may be exceeded on this thread, because something spoils them.
+    pub(crate) static SPOILS: core::cell::Cell<bool> = const { core::cell::Cell::new(false) };
+}
+
 /// A place of the computation: its name, its number (a window, a vector), and the memory that may be spoilt.
 type Touch = Box<dyn FnMut(&'static str, usize, &mut [Block])>;
 

@@ -85,9 +85,25 @@ pub(crate) fn subtract<L: Lanes, const N: usize>(a: Digits<L, N>, b: &Digits<L, 
     digits!(j => a[j].sub(b[j]))
 }
 
-/// Raw to clean. The top digit keeps what the others carry into it.
+/// Bounds are not kept where a test spoils values.
+#[inline(always)]
+fn is_spoilt() -> bool {
+    #[cfg(any(test, feature = "faults"))]
+    return crate::ecdsa::faults::SPOILS.get();
+    #[cfg(not(any(test, feature = "faults")))]
+    false
+}
+
+/// Whether a raw value is one: digits of up to 63 bits.
+#[inline(always)]
+fn is_raw<L: Lanes, const N: usize>(value: &Digits<L, N>) -> bool {
+    value.iter().all(|digit| digit.shr::<63>().is_zero() == Mask::MAX)
+}
+
+/// Raw to clean. The top digit keeps what the others carry into it; the value must be below 2^(52 · N).
 #[inline(always)]
 pub(crate) fn carry<L: Lanes, const N: usize, const S: usize>(raw: &mut [Digits<L, N>; S]) {
+    debug_assert!(is_spoilt() || raw.iter().all(is_raw), "a digit is negative or too large");
     for j in 0..N - 1 {
         for value in raw.iter_mut() {
             let up = value[j].shr::<DIGIT_BITS>();
@@ -95,6 +111,10 @@ pub(crate) fn carry<L: Lanes, const N: usize, const S: usize>(raw: &mut [Digits<
             value[j + 1] = value[j + 1].add(up);
         }
     }
+    debug_assert!(
+        is_spoilt() || raw.iter().all(|value| value[N - 1].shr::<DIGIT_BITS>().is_zero() == Mask::MAX),
+        "the value is too large"
+    );
 }
 
 /// Raw sum of products divided by R, plus `sum`: (Σ aₖ·bₖ + q·prime) / R + sum, a and b clean.
@@ -221,6 +241,12 @@ pub(crate) fn canonical<L: Lanes, M: Modulus<N>, const N: usize>(value: &mut Dig
         borrow(&mut less);
         let fits = less[N - 1].sar::<63>().is_zero();
         *value = digits!(j => L::select(fits, less[j], value[j]));
+    }
+    #[cfg(debug_assertions)]
+    {
+        let mut less = subtract(*value, &prime);
+        borrow(&mut less);
+        debug_assert!(is_spoilt() || less[N - 1].sar::<63>().is_zero() == 0, "more than the bound says");
     }
 }
 

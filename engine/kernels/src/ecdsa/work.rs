@@ -110,6 +110,26 @@ impl<const N: usize> Scratch<N> {
     }
 }
 
+#[cfg(test)]
+impl<const N: usize> Scratch<N> {
+    /// Whether nothing is left of any batch.
+    pub(crate) fn is_erased(&self) -> bool {
+        let zero = |blocks: &[Block]| blocks.iter().all(|block| *block == ZERO);
+        let sum =
+            |sum: &Sum<N>| zero(&sum.x) && zero(&sum.y) && zero(&sum.zz) && zero(&sum.zzz) && sum.tag == ZERO;
+        let vectors = self.vectors.iter().all(|vector| {
+            zero(&vector.words)
+                && zero(&vector.k)
+                && zero(&vector.recoded)
+                && sum(&vector.sum)
+                && sum(&vector.upper)
+        });
+        let products =
+            zero(self.products.as_flattened()) && zero(self.inverses.as_flattened().as_flattened());
+        vectors && products && self.fresh == [[0; FRESH_LEN]; BATCH_MAX]
+    }
+}
+
 impl<const N: usize> Drop for Scratch<N> {
     fn drop(&mut self) {
         self.erase_all(VECTORS_MAX);

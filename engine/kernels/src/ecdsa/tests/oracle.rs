@@ -58,7 +58,7 @@ impl Oracle {
     }
 
     /// The sum of two points, equal or not; `None` is the point at infinity.
-    fn add(
+    pub(crate) fn add(
         &self,
         a: Option<&(BigUint, BigUint)>,
         b: Option<&(BigUint, BigUint)>,

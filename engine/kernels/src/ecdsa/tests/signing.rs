@@ -3,21 +3,12 @@
 use num_bigint::{BigInt, BigUint};
 
 use super::oracle::{Oracle, octets};
+use super::{tiers, wide};
 use crate::ecdsa::KeyError;
 use crate::ecdsa::curve::{Curve, P256, P384};
 use crate::{Fault, Kernels, Tier};
 
 const FILLS: [usize; 21] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 31, 64, 127, 128];
-
-fn tiers() -> impl Iterator<Item = Kernels> {
-    Tier::ALL.into_iter().filter(|tier| tier.is_available()).map(|tier| Kernels::with_tier(tier).unwrap())
-}
-
-/// As a nonce of the kernels.
-fn wide(nonce: &BigUint) -> [u8; 64] {
-    let octets = nonce.to_bytes_be();
-    [vec![0; 64 - octets.len()], octets].concat().try_into().unwrap()
-}
 
 macro_rules! tests {
     ($curve:ident, $type:ident, $digits:literal, $octets:literal) => {
@@ -246,6 +237,76 @@ macro_rules! tests {
                             }
                         }
                     }
+                }
+            }
+
+            /// r of a batch of these jobs, when the source of randomness always gives the same.
+            fn frozen(kernels: Kernels, jobs: &[Job<'_>]) -> Vec<Vec<u8>> {
+                let signatures = outcomes(kernels, jobs, None, 0);
+                signatures.into_iter().map(|signature| signature.unwrap()[..$octets].to_vec()).collect()
+            }
+
+            #[test]
+            fn frozen_randomness_gives_no_nonce_twice() {
+                let material = Material::new(2);
+                for kernels in tiers() {
+                    // Different digests at the same place of a batch, with the same 32 octets; and keys.
+                    let first = |key: usize, digest: usize| {
+                        frozen(
+                            kernels,
+                            &[Job { key: &material.keys[key], digest: &material.digests[digest] }],
+                        )
+                    };
+                    let mut all: Vec<_> = (0..20).map(|digest| first(0, digest)).collect();
+                    all.extend((0..20).map(|digest| first(1, digest)));
+                    assert_eq!(all.iter().collect::<std::collections::HashSet<_>>().len(), 40);
+                    assert_eq!(first(0, 0), all[0], "and nothing else goes in");
+                    // Another place has other octets.
+                    let same = [Job { key: &material.keys[0], digest: &material.digests[0] }; 16];
+                    assert_eq!(
+                        frozen(kernels, &same).into_iter().collect::<std::collections::HashSet<_>>().len(),
+                        16
+                    );
+                }
+            }
+
+            #[test]
+            fn without_randomness_nothing_is_signed() {
+                let material = Material::new(1);
+                let jobs = material.jobs(9);
+                let mut work = Box::new(Workspace::new());
+                let mut results: Vec<_> = jobs.iter().map(|_| Err(Fault::Wrong)).collect();
+                let mut out: Vec<_> = jobs.iter().map(|_| Err(Fault::Wrong)).collect();
+                let mut broken = |_: &mut [u8]| Err(crate::RandomFailed);
+                for kernels in tiers() {
+                    sign(kernels, &jobs, &mut broken, &mut work, &mut results);
+                    check(kernels, &jobs, &mut work, &mut results, &mut out);
+                    assert!(out.iter().all(|out| *out == Err(Fault::Random)));
+                }
+            }
+
+            #[test]
+            fn what_is_secret_is_erased() {
+                let material = Material::new(1);
+                let jobs = material.jobs(20);
+                for kernels in tiers() {
+                    let mut work = Box::new(Workspace::new());
+                    let mut results: Vec<_> = jobs.iter().map(|_| Err(Fault::Wrong)).collect();
+                    let mut out: Vec<_> = jobs.iter().map(|_| Err(Fault::Wrong)).collect();
+                    let mut random = |to: &mut [u8]| {
+                        to.fill(7);
+                        Ok(())
+                    };
+                    sign(kernels, &jobs, &mut random, &mut work, &mut results);
+                    assert!(work.0.vectors[2].k[0].0[0] != 0, "the check needs it");
+                    assert!(!work.0.is_erased());
+                    check(kernels, &jobs, &mut work, &mut results, &mut out);
+                    assert!(work.0.is_erased());
+                    check(kernels, &jobs, &mut work, &mut results, &mut out);
+                    assert!(
+                        out.iter().all(|out| *out == Err(Fault::Wrong)),
+                        "a second check stands on nothing"
+                    );
                 }
             }
 
