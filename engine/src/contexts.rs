@@ -1,4 +1,4 @@
-//! Prepared key contexts: pinned by workers without waiting, prepared and evicted by the keeper.
+//! Prepared key contexts: pinned by workers without waiting, prepared and evicted by the preparer.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,12 +11,11 @@ use crate::directory::KeyRecord;
 #[derive(Default)]
 pub struct ContextCell {
     prepared: RwLock<Option<Arc<KeyContext>>>,
-    asked: AtomicBool,
     used: AtomicBool,
 }
 
 impl ContextCell {
-    /// The context, pinned for as long as the answer lives. Never waits: while the keeper changes the cell it counts
+    /// The context, pinned for as long as the answer lives. Never waits: while the preparer changes the cell it counts
     /// as empty.
     pub fn pin(&self) -> Option<Arc<KeyContext>> {
         let cell = self.prepared.try_read().ok()?;
@@ -43,22 +42,25 @@ impl ContextCell {
     }
 }
 
-/// The keeper's side: which keys have a context, and whose goes next when secret memory is full (CLOCK).
+/// The preparer's side: which keys have a context, and whose goes next when secret memory is full (CLOCK).
 #[derive(Default)]
 pub struct Clock {
     hand: VecDeque<Arc<KeyRecord>>,
 }
 
 impl Clock {
-    /// Gives a key its context.
-    pub fn put(&mut self, key: &Arc<KeyRecord>, context: KeyContext) {
-        key.context.replace(Some(Arc::new(context)));
+    /// Gives a key its context, which counts as used: somebody waits for it.
+    pub fn put(&mut self, key: &Arc<KeyRecord>, context: KeyContext) -> Arc<KeyContext> {
+        let context = Arc::new(context);
+        key.context.replace(Some(Arc::clone(&context)));
+        key.context.used.store(true, Ordering::Relaxed);
         // Deleted meanwhile: `remove_key` may have erased the cell before the line above.
         if key.is_deleted() {
             key.context.erase();
         } else {
             self.hand.push_back(Arc::clone(key));
         }
+        context
     }
 
     /// Evicts the first key that was not used since the hand passed it; `false` when there is none to evict.
@@ -90,14 +92,40 @@ impl Clock {
     }
 }
 
-impl ContextCell {
-    /// Whether the caller is the one who must ask the keeper for the context.
-    pub fn claim(&self) -> bool {
-        !self.asked.swap(true, Ordering::AcqRel)
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use keylane_api::Algorithm;
+    use keylane_api::control::{KeyId, SlotId};
+
+    use super::Clock;
+    use crate::crypto::KeyContext;
+    use crate::directory::KeyRecord;
+    use crate::key;
+    use crate::policy::Policy;
+    use crate::store::KeyRow;
+
+    /// A key without a context, and a context for it.
+    fn cold(number: u64) -> (Arc<KeyRecord>, KeyContext) {
+        let (label, public, algorithm) = (number.to_string(), Vec::new(), Algorithm::P256);
+        let (slot, key, policy) = (SlotId(1), KeyId(number), Policy::DEFAULT);
+        let row = KeyRow { key, slot, label, algorithm, public, policy };
+        let context = KeyContext::prepare(&key::generate(algorithm).unwrap(), None).unwrap();
+        (Arc::new(KeyRecord::new(row)), context)
     }
 
-    /// The keeper has answered; the next miss asks again.
-    pub fn answered(&self) {
-        self.asked.store(false, Ordering::Release);
+    #[test]
+    fn a_new_context_is_not_the_first_to_go() {
+        let mut clock = Clock::default();
+        let (old, context) = cold(1);
+        clock.put(&old, context);
+        assert!(old.context.pin().is_some());
+        let (new, context) = cold(2);
+        clock.put(&new, context);
+        assert!(clock.evict());
+        assert!(old.context.pin().is_none() && new.context.pin().is_some());
+        assert!(clock.evict() && !clock.evict());
+        assert!(clock.is_empty());
     }
 }

@@ -36,7 +36,7 @@ pub struct KeyRecord {
 }
 
 impl KeyRecord {
-    fn new(row: KeyRow) -> Self {
+    pub(crate) fn new(row: KeyRow) -> Self {
         Self {
             key: row.key,
             slot: row.slot,
@@ -55,7 +55,36 @@ impl KeyRecord {
     }
 }
 
-/// The identity of a connected process, as the kernel vouches for it.
+/// A grant as those see it who act under it: its revocation reaches whatever already waits in their queues.
+#[derive(Debug)]
+pub struct LiveGrant {
+    grant: GrantId,
+    revoked: AtomicBool,
+}
+
+impl LiveGrant {
+    /// A grant that is in force.
+    pub fn new(grant: GrantId) -> Self {
+        Self { grant, revoked: AtomicBool::new(false) }
+    }
+
+    /// Which one.
+    pub fn id(&self) -> GrantId {
+        self.grant
+    }
+
+    /// Whether nothing may begin under it any more.
+    pub fn is_revoked(&self) -> bool {
+        self.revoked.load(Ordering::Acquire)
+    }
+
+    /// Lets nothing begin under it any more.
+    pub fn revoke(&self) {
+        self.revoked.store(true, Ordering::Release);
+    }
+}
+
+/// The identity of a connected process, as Linux vouches for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// Process.
@@ -76,7 +105,7 @@ pub type Visible = BTreeMap<SlotId, GrantId>;
 #[derive(Default)]
 pub struct Directory {
     slots: BTreeMap<SlotId, SlotRow>,
-    grants: BTreeMap<GrantId, GrantRow>,
+    grants: BTreeMap<GrantId, (GrantRow, Arc<LiveGrant>)>,
     keys: BTreeMap<KeyId, Arc<KeyRecord>>,
     by_label: HashMap<(SlotId, String), KeyId>,
     by_public: HashMap<Box<[u8]>, Vec<KeyId>>,
@@ -102,11 +131,14 @@ impl Directory {
                 None
             }
             Change::GrantAdded(row) => {
-                self.grants.insert(row.grant, row);
+                let live = Arc::new(LiveGrant::new(row.grant));
+                self.grants.insert(row.grant, (row, live));
                 None
             }
             Change::GrantRevoked(grant) => {
-                self.grants.remove(&grant);
+                if let Some((_, live)) = self.grants.remove(&grant) {
+                    live.revoke();
+                }
                 None
             }
             Change::KeyAdded(row) => Some(self.add_key(row)),
@@ -140,7 +172,7 @@ impl Directory {
     /// one slot the most specific grant wins, uid over gid over listener, then the older one.
     pub fn visible(&self, listener: Option<&Path>, peer: Peer) -> Visible {
         let mut best: BTreeMap<SlotId, (u8, GrantId)> = BTreeMap::new();
-        for row in self.grants.values().filter(|row| row.listener.as_deref() == listener) {
+        for row in self.grants().filter(|row| row.listener.as_deref() == listener) {
             let Some(rank) = specificity(row.who, peer) else { continue };
             let entry = best.entry(row.slot).or_insert((rank, row.grant));
             if rank > entry.0 {
@@ -195,7 +227,12 @@ impl Directory {
 
     /// All grants, by number.
     pub fn grants(&self) -> impl Iterator<Item = &GrantRow> {
-        self.grants.values()
+        self.grants.values().map(|(row, _)| row)
+    }
+
+    /// What acts under a grant holds this.
+    pub fn live(&self, grant: GrantId) -> Option<&Arc<LiveGrant>> {
+        self.grants.get(&grant).map(|(_, live)| live)
     }
 
     /// Keys behind `after`, by number.

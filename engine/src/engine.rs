@@ -2,8 +2,8 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use keylane_kernels::{Kernels, Refused, Tier};
 use keylane_shm::{EngineFlags, RegionError};
@@ -15,14 +15,15 @@ use crate::counters::Counters;
 use crate::crypto::MultiBuffer;
 use crate::directory::Directory;
 use crate::keeper::{self, Keeper};
-use crate::limits::{KEEPER_INBOX, WORKER_INBOX};
+use crate::limits::{KEEPER_INBOX, PREPARER_INBOX, WORKER_INBOX};
 use crate::mailbox::Mailbox;
-use crate::messages::{FromWorker, KeeperDone, KeeperJob, ToWorker};
+use crate::messages::{FromWorker, KeeperDone, KeeperJob, PreparerJob, ToWorker};
 use crate::os::process;
 use crate::os::secret::{self, SecretMemoryError};
 use crate::pipeline::Pipeline;
 use crate::pipeline::audit::Auditor;
 use crate::pipeline::lookup::Lookup;
+use crate::preparer::{self, Preparer};
 use crate::store::{Place, Store, StoreError};
 use crate::threads::Threads;
 use crate::unlock::Unlock;
@@ -32,7 +33,7 @@ use crate::worker::{self, Waiting, Worker};
 pub const AUDIT_DIRECTORY: &str = "audit";
 /// Stack of a worker, in secret memory.
 const WORKER_STACK_BYTES: usize = 1024 * 1024;
-/// Stack of the keeper, in secret memory: it generates and parses keys.
+/// Stacks of keeper and preparer, in secret memory: they generate, parse and prepare keys.
 const KEEPER_STACK_BYTES: usize = 1024 * 1024;
 
 /// Why an engine did not start, or ended.
@@ -139,7 +140,7 @@ fn start_workers(
         let core = config.cores.get(index).copied();
         let counters = Arc::new(Counters::new(number(index), core.map(number)));
         let ring = Arc::new(AuditRing::new(Arc::clone(&full)));
-        let lookup = Lookup::new(index, Arc::clone(&mail.keeper));
+        let lookup = Lookup::new(index, Arc::clone(&mail.preparer));
         let auditor = Auditor::new(Arc::clone(&ring));
         let pipeline = Pipeline::new(lookup, MultiBuffer::new(kernels), auditor, Arc::clone(&counters));
         let ports = worker::Ports { inbox: Arc::clone(inbox), control: Arc::clone(&mail.from_workers) };
@@ -160,12 +161,12 @@ fn start_keeper(
     mail: &Mail,
     threads: &mut Threads,
 ) -> Result<(), EngineError> {
-    let ports = keeper::Ports {
-        inbox: Arc::clone(&mail.keeper),
-        control: Arc::clone(&mail.from_keeper),
-        workers: mail.workers.clone(),
-    };
-    let keeper = Keeper::new(ports, store, archive, kernels).map_err(system("make the keeper"))?;
+    let store = Arc::new(Mutex::new(store));
+    let ports = preparer::Ports { inbox: Arc::clone(&mail.preparer), workers: mail.workers.clone() };
+    let preparer = Preparer::new(ports, Arc::clone(&store), kernels).map_err(system("make the preparer"))?;
+    threads.start("keylane-prepare".to_owned(), None, KEEPER_STACK_BYTES, move || preparer.run())?;
+    let ports = keeper::Ports { inbox: Arc::clone(&mail.keeper), control: Arc::clone(&mail.from_keeper) };
+    let keeper = Keeper::new(ports, store, archive).map_err(system("make the keeper"))?;
     threads.start("keylane-keeper".to_owned(), None, KEEPER_STACK_BYTES, move || keeper.run())
 }
 
@@ -221,6 +222,7 @@ struct Mail {
     workers: Vec<Arc<Mailbox<ToWorker>>>,
     from_workers: Arc<Mailbox<FromWorker>>,
     keeper: Arc<Mailbox<KeeperJob>>,
+    preparer: Arc<Mailbox<PreparerJob>>,
     from_keeper: Arc<Mailbox<KeeperDone>>,
 }
 
@@ -231,6 +233,7 @@ impl Mail {
             workers: (0..workers).map(worker).collect::<io::Result<_>>()?,
             from_workers: Arc::new(Mailbox::new(WORKER_INBOX)?),
             keeper: Arc::new(Mailbox::new(KEEPER_INBOX)?),
+            preparer: Arc::new(Mailbox::new(PREPARER_INBOX)?),
             from_keeper: Arc::new(Mailbox::new(KEEPER_INBOX)?),
         })
     }
@@ -241,6 +244,7 @@ impl Mail {
             let _ = worker.send(ToWorker::Stop);
         }
         let _ = self.keeper.send(KeeperJob::Stop);
+        let _ = self.preparer.send(PreparerJob::Stop);
     }
 }
 

@@ -1,30 +1,25 @@
-//! The keeper: the one thread that may wait for a disk, a hash or a key. It alone holds the store.
+//! The keeper: the one thread that may wait for whatever takes long, a disk, a hash, the generation of a key. It alone
+//! changes the store; the preparer, for which signatures wait, reads keys from it between two changes.
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use keylane_api::Status;
-use keylane_kernels::Kernels;
 use keylane_shm::Parker;
 
 use crate::admin::Request;
 use crate::audit::{Archive, Witness};
-use crate::contexts::Clock;
-use crate::crypto::KeyContext;
-use crate::directory::KeyRecord;
 use crate::key::{self, Material};
 use crate::limits::KEY_FILE_BYTES_MAX;
 use crate::mailbox::Mailbox;
-use crate::messages::{Change, Committed, KeeperDone, KeeperJob, Refusal, ToWorker};
+use crate::messages::{Change, Committed, KeeperDone, KeeperJob, Refusal};
 use crate::os::registers;
 use crate::os::secret::{self, SecretBytes};
 use crate::policy::Policy;
 use crate::store::{Store, StoreError};
 
-/// Secret memory that contexts leave free: room for signatures in progress and for keys that come and go.
-const HEADROOM_BYTES: usize = 1024 * 1024;
 /// Longest wait of an idle keeper before it looks at its inbox by itself.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -34,27 +29,22 @@ pub struct Ports {
     pub inbox: Arc<Mailbox<KeeperJob>>,
     /// Answers to the control thread.
     pub control: Arc<Mailbox<KeeperDone>>,
-    /// Answers to workers.
-    pub workers: Vec<Arc<Mailbox<ToWorker>>>,
 }
 
 /// The keeper's state.
 pub struct Keeper {
     ports: Ports,
     parker: Parker,
-    store: Store,
+    store: Arc<Mutex<Store>>,
     archive: Archive,
-    /// What contexts are prepared for.
-    kernels: Option<Kernels>,
-    clock: Clock,
 }
 
 impl Keeper {
     /// A keeper of this store and audit archive.
-    pub fn new(ports: Ports, store: Store, archive: Archive, kernels: Option<Kernels>) -> io::Result<Self> {
+    pub fn new(ports: Ports, store: Arc<Mutex<Store>>, archive: Archive) -> io::Result<Self> {
         let parker = Parker::new()?;
         parker.add(ports.inbox.as_fd(), 0)?;
-        Ok(Self { ports, parker, store, archive, kernels, clock: Clock::default() })
+        Ok(Self { ports, parker, store, archive })
     }
 
     /// Works until told to stop.
@@ -72,14 +62,8 @@ impl Keeper {
                     let outcome = self.change(request, file);
                     deliver(&self.ports.control, KeeperDone::Change { ticket, outcome });
                 }
-                KeeperJob::Prepare { key, worker } => {
-                    let outcome = self.prepare(&key);
-                    if let Some(inbox) = self.ports.workers.get(worker) {
-                        deliver(inbox, ToWorker::ContextReady { key, outcome });
-                    }
-                }
                 KeeperJob::NextSegment { first_sequence } => {
-                    let segment = self.archive.create(first_sequence, witness(&self.store));
+                    let segment = self.archive.create(first_sequence, witness(&lock(&self.store)));
                     let segments = self.archive.segments().map_or(0, |segments| segments.len() as u64);
                     deliver(&self.ports.control, KeeperDone::Segment { segment, segments });
                 }
@@ -88,77 +72,42 @@ impl Keeper {
         }
     }
 
-    /// Prepares a key's context, evicting others while secret memory is short.
-    fn prepare(&mut self, key: &Arc<KeyRecord>) -> Result<(), Status> {
-        if key.is_deleted() {
-            return Err(Status::StaleHandle);
-        }
-        // Another worker may have asked for the same key.
-        if key.context.pin().is_some() {
-            return Ok(());
-        }
-        while is_short() && self.clock.evict() {}
-        loop {
-            match self.context(key) {
-                Ok(context) => {
-                    self.clock.put(key, context);
-                    return Ok(());
-                }
-                Err(Status::ContextsFull) if self.clock.evict() => {}
-                Err(status) => return Err(status),
-            }
-        }
-    }
-
-    fn context(&self, key: &KeyRecord) -> Result<KeyContext, Status> {
-        let material = self.store.unwrap_key(key.key).map_err(|cause| {
-            tracing::error!(key = key.key.0, %cause, "cannot unwrap a key");
-            status_of(&cause)
-        })?;
-        KeyContext::prepare(&material, self.kernels).map_err(|cause| {
-            if !cause.is_out_of_memory() {
-                tracing::error!(key = key.key.0, %cause, "cannot prepare a key");
-                return Status::Internal;
-            }
-            Status::ContextsFull
-        })
-    }
-
-    fn change(&mut self, request: Request, file: Option<OwnedFd>) -> Result<Committed, Refusal> {
+    fn change(&self, request: Request, file: Option<OwnedFd>) -> Result<Committed, Refusal> {
         let change = match request {
-            Request::SlotCreate { name } => Change::SlotCreated(self.store.create_slot(&name)?),
+            Request::SlotCreate { name } => Change::SlotCreated(lock(&self.store).create_slot(&name)?),
             Request::GrantAdd { slot, who, listener } => {
                 let slot = self.slot(&slot)?;
-                Change::GrantAdded(self.store.add_grant(slot, who, listener)?)
+                Change::GrantAdded(lock(&self.store).add_grant(slot, who, listener)?)
             }
             Request::GrantRevoke { grant } => {
-                self.store.revoke_grant(grant)?;
+                lock(&self.store).revoke_grant(grant)?;
                 Change::GrantRevoked(grant)
             }
             Request::KeyGenerate { slot, label, algorithm, allow } => {
                 let policy = policy(allow.as_deref())?;
                 let slot = self.slot(&slot)?;
                 let material = key::generate(algorithm)?;
-                Change::KeyAdded(self.store.put_key(slot, &label, policy, &material)?)
+                Change::KeyAdded(lock(&self.store).put_key(slot, &label, policy, &material)?)
             }
             Request::KeyImport { slot, label, allow } => {
                 let policy = policy(allow.as_deref())?;
                 let slot = self.slot(&slot)?;
                 let material = import(file)?;
-                Change::KeyAdded(self.store.put_key(slot, &label, policy, &material)?)
+                Change::KeyAdded(lock(&self.store).put_key(slot, &label, policy, &material)?)
             }
             Request::KeyDelete { slot, label } => {
                 let slot = self.slot(&slot)?;
-                Change::KeyDeleted(self.store.delete_key(slot, &label)?)
+                Change::KeyDeleted(lock(&self.store).delete_key(slot, &label)?)
             }
             _ => return Err(Refusal::new(Status::UnknownOperation, "not a change of the store")),
         };
-        Ok(Committed { change, epoch: self.store.epoch(), commitment: self.store.commitment() })
+        let store = lock(&self.store);
+        Ok(Committed { change, epoch: store.epoch(), commitment: store.commitment() })
     }
 
     fn slot(&self, name: &str) -> Result<keylane_api::control::SlotId, Refusal> {
-        let row = self.store.slot_named(name);
-        row.map(|row| row.slot).ok_or_else(|| {
+        let slot = lock(&self.store).slot_named(name).map(|row| row.slot);
+        slot.ok_or_else(|| {
             Refusal::new(Status::NotFound, format!("no slot is named {name:?}; see `keylane slot list`"))
         })
     }
@@ -169,17 +118,19 @@ pub fn witness(store: &Store) -> Witness {
     Witness { store: store.uuid().into_bytes(), epoch: store.epoch() }
 }
 
-/// The keeper may wait for room; whoever reads the mailbox never waits for the keeper.
-fn deliver<T>(mailbox: &Mailbox<T>, message: T) {
+/// The store, for one change or one look.
+pub fn lock(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
+    // A thread that panics ends the engine.
+    store.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Keeper and preparer may wait for room; whoever reads the mailbox never waits for them.
+pub fn deliver<T>(mailbox: &Mailbox<T>, message: T) {
     let mut message = message;
     while let Err(back) = mailbox.send(message) {
         message = back;
         std::thread::sleep(Duration::from_millis(1));
     }
-}
-
-fn is_short() -> bool {
-    secret::report().is_ok_and(|report| report.bytes.saturating_sub(report.used_bytes) < HEADROOM_BYTES)
 }
 
 fn policy(allow: Option<&str>) -> Result<Policy, Refusal> {
@@ -200,10 +151,6 @@ fn import(file: Option<OwnedFd>) -> Result<Material, Refusal> {
     let mut text = SecretBytes::zeroed(bytes)?;
     file.read_exact(&mut text).map_err(|cause| refuse(format!("cannot read the key file: {cause}")))?;
     Ok(key::import(&text)?)
-}
-
-fn status_of(cause: &StoreError) -> Status {
-    if cause.is_out_of_memory() { Status::ContextsFull } else { Status::Store }
 }
 
 impl Refusal {

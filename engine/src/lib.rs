@@ -12,7 +12,8 @@
 //! released, and the client woken if it sleeps ([`pipeline::complete`]).
 //!
 //! Around the workers: the [`control`] thread answers sockets and writes the audit log without ever waiting; the
-//! [`keeper`] thread is the one that waits, for disks, hashes and keys, and holds the [`store`].
+//! [`keeper`] thread is the one that waits, for disks, hashes and keys, and holds the [`store`]; the [`preparer`] thread
+//! makes the contexts of keys that are used for the first time.
 //!
 //! # Invariants
 //!
@@ -44,6 +45,7 @@ pub mod messages;
 pub mod os;
 pub mod pipeline;
 pub mod policy;
+pub mod preparer;
 pub mod seat;
 pub mod sessions;
 pub mod store;

@@ -71,6 +71,8 @@ pub const REFUSAL_RECORDS_MAX: u32 = 100;
 pub const WORKER_INBOX: usize = 4_096;
 /// Jobs that wait for the keeper thread.
 pub const KEEPER_INBOX: usize = 4_096;
+/// Jobs that the preparer thread has not looked at yet.
+pub const PREPARER_INBOX: usize = 4_096;
 
 /// Longest spin before parking.
 pub const SPIN_MAX: Duration = Duration::from_micros(50);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! control ──ToWorker──► worker ──FromWorker──► control
-//!    │                     └──KeeperJob::Prepare──► keeper ──ToWorker::ContextReady──► worker
+//!    │                     └──PreparerJob──► preparer ──ToWorker::ContextReady──► worker
 //!    └──KeeperJob──► keeper ──KeeperDone──► control
 //! ```
 
@@ -15,7 +15,8 @@ use keylane_shm::{EngineChannel, RingFault};
 
 use crate::admin::{self, GrantId};
 use crate::audit::Segment;
-use crate::directory::KeyRecord;
+use crate::crypto::KeyContext;
+use crate::directory::{KeyRecord, LiveGrant};
 use crate::store::{GrantRow, KeyRow, SlotRow};
 
 /// A channel on its way to the worker that will own it.
@@ -46,7 +47,7 @@ pub struct Binding {
     /// The key.
     pub key: Arc<KeyRecord>,
     /// The grant under which the session sees the key's slot.
-    pub grant: GrantId,
+    pub grant: Arc<LiveGrant>,
 }
 
 /// To a worker.
@@ -76,8 +77,9 @@ pub enum ToWorker {
     ContextReady {
         /// The key.
         key: Arc<KeyRecord>,
-        /// `Ok`, or why requests that wait for it are answered with this status.
-        outcome: Result<(), Status>,
+        /// The context, which is good for the requests that wait for it even if it is evicted before they run, or with
+        /// what they are answered.
+        outcome: Result<Arc<KeyContext>, Status>,
     },
     /// Answers what is in flight, refuses what is new with `Draining`; answered by [`FromWorker::Drained`].
     Drain,
@@ -126,17 +128,23 @@ pub enum KeeperJob {
         /// The key file of `KeyImport`.
         file: Option<OwnedFd>,
     },
-    /// Unwraps a key and prepares its context; answered to the worker.
+    /// Creates the audit segment that starts at this sequence, deletes those beyond what is kept.
+    NextSegment {
+        /// Sequence number of its first record.
+        first_sequence: u64,
+    },
+    /// Ends the thread.
+    Stop,
+}
+
+/// To the preparer thread.
+pub enum PreparerJob {
+    /// Unwraps a key and prepares its context; answered by [`ToWorker::ContextReady`].
     Prepare {
         /// The key.
         key: Arc<KeyRecord>,
         /// Who waits for it.
         worker: usize,
-    },
-    /// Creates the audit segment that starts at this sequence, deletes those beyond what is kept.
-    NextSegment {
-        /// Sequence number of its first record.
-        first_sequence: u64,
     },
     /// Ends the thread.
     Stop,

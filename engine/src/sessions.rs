@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use keylane_api::wire::KeyHandle;
 
-use crate::admin::GrantId;
-use crate::directory::KeyRecord;
+use crate::directory::{KeyRecord, LiveGrant};
 use crate::messages::Binding;
 
 /// A key that a session may name.
@@ -15,7 +14,7 @@ pub struct Bound {
     /// The key.
     pub key: Arc<KeyRecord>,
     /// The grant under which the session sees it.
-    pub grant: GrantId,
+    pub grant: Arc<LiveGrant>,
 }
 
 /// The sessions of one worker.

@@ -182,7 +182,7 @@ impl Worker {
             ToWorker::Bind(binding) => self.sessions.bind(binding),
             ToWorker::Unbind { session, index } => self.sessions.unbind(session, index),
             ToWorker::ContextReady { key, outcome } => {
-                self.pipeline.context_ready(&key, outcome, &mut self.seats);
+                self.pipeline.context_ready(&key, &outcome, &mut self.seats);
             }
             ToWorker::Drain => self.draining = true,
             ToWorker::Stop => self.stopped = true,

@@ -306,7 +306,7 @@ fn flood(client: &Client, stop: &AtomicBool, flooded: &AtomicU64) {
         client.channel(ChannelOptions { shape, ..ChannelOptions::default() }).expect("a channel");
     let message = tls13(&transcript(1, 1));
     let call = Call::Sign { key: &key, scheme: Scheme::RsaPssSha256, input: Input::Message(&message) };
-    let deadline = Instant::now() + Duration::from_secs(300);
+    let deadline = Instant::now() + Duration::from_mins(5);
     while !stop.load(Ordering::Relaxed) {
         while channel.submit(call, deadline).is_ok() {}
         channel.wait(Instant::now() + Duration::from_millis(10));

@@ -1,7 +1,9 @@
 //! What a committed change of the store means for sessions that are running.
 
+use std::sync::Arc;
+
 use crate::admin::GrantId;
-use crate::directory::KeyRecord;
+use crate::directory::{Directory, KeyRecord};
 use crate::messages::{Binding, Change, ToWorker};
 
 use super::desk::Desk;
@@ -52,7 +54,7 @@ impl Desk {
                 blind.push(number);
             }
             for position in session.handles.follow(&session.visible) {
-                self.workers.broadcast(|| renewed(number, &session.handles, position));
+                self.workers.broadcast(|| renewed(&self.directory, number, &session.handles, position));
             }
         }
         blind
@@ -64,11 +66,13 @@ fn sees_by(session: &Session, grant: GrantId) -> bool {
 }
 
 /// A key that is still held is bound again, under the grant that shows it now.
-fn renewed(session: u32, handles: &Handles, position: Position) -> ToWorker {
+fn renewed(directory: &Directory, session: u32, handles: &Handles, position: Position) -> ToWorker {
     let Position { index, generation } = position;
-    match handles.get(position) {
-        Some(held) => {
-            ToWorker::Bind(Binding { session, index, generation, key: held.key.clone(), grant: held.grant })
+    let held = handles.get(position).and_then(|held| Some((held, directory.live(held.grant)?)));
+    match held {
+        Some((held, grant)) => {
+            let (key, grant) = (held.key.clone(), Arc::clone(grant));
+            ToWorker::Bind(Binding { session, index, generation, key, grant })
         }
         None => ToWorker::Unbind { session, index },
     }

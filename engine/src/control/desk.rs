@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use keylane_api::Status;
 use keylane_api::control::{self, KeyInfo, KeySelector, Reply, Request};
@@ -130,12 +131,14 @@ impl Desk {
         let session = self.sessions.get_mut(session_number).ok_or_else(ended)?;
         let found = self.directory.resolve(&session.visible, selector);
         let (key, grant) = found.ok_or_else(|| refusal(Status::NotFound, describe(selector)))?;
+        let live = self.directory.live(grant).ok_or_else(|| refusal(Status::NotFound, describe(selector)))?;
         let held = session.handles.hold(key.clone(), grant);
         let Position { index, generation } =
             held.ok_or_else(|| busy(format!("the session has {SESSION_HANDLES_MAX} key handles")))?;
         // Before the reply: no worker may meet the handle before it knows it.
         self.workers.broadcast(|| {
-            ToWorker::Bind(Binding { session: session_number, index, generation, key: key.clone(), grant })
+            let (key, grant) = (key.clone(), Arc::clone(live));
+            ToWorker::Bind(Binding { session: session_number, index, generation, key, grant })
         });
         let info = KeyInfo {
             handle: KeyHandle { session: session_number, index, generation, reserved: 0 },

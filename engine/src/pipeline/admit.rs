@@ -46,7 +46,8 @@ pub fn admit(
 /// The key behind a handle of this session.
 fn bound(sessions: &Sessions, session: u32, handle: KeyHandle) -> Result<&Bound, Status> {
     let bound = sessions.bound(session, handle).ok_or(Status::StaleHandle)?;
-    if bound.key.is_deleted() { Err(Status::StaleHandle) } else { Ok(bound) }
+    let gone = bound.key.is_deleted() || bound.grant.is_revoked();
+    if gone { Err(Status::StaleHandle) } else { Ok(bound) }
 }
 
 fn sign(request: Request, bound: &Bound, auditor: &mut Auditor, buffers: &mut Buffers) -> Verdict {
@@ -55,14 +56,14 @@ fn sign(request: Request, bound: &Bound, auditor: &mut Auditor, buffers: &mut Bu
         buffers.give(entry);
         return Verdict::Answer(Answer::without(origin, Status::Internal));
     };
-    let (key, grant) = (&bound.key, bound.grant);
+    let (key, grant) = (&bound.key, &bound.grant);
     let verdict = if room < key.algorithm.signature_bytes() {
         Err(Status::Malformed)
     } else {
         key.policy.consent(key.algorithm, scheme, input(&entry, length, digest))
     };
     if let Err(status) = verdict
-        && !auditor.records_refusal(grant)
+        && !auditor.records_refusal(grant.id())
     {
         buffers.give(entry);
         return Verdict::Answer(Answer::without(origin, status));
@@ -74,10 +75,10 @@ fn sign(request: Request, bound: &Bound, auditor: &mut Auditor, buffers: &mut Bu
     };
     let mut message_sha256 = [0; 32];
     message_sha256.copy_from_slice(digest::digest(&digest::SHA256, payload(&entry, length)).as_ref());
-    let trail = Trail { place, grant, message_sha256 };
+    let trail = Trail { place, grant: Arc::clone(grant), message_sha256 };
     let expires = (!budget.is_zero()).then(|| auditor.now() + budget);
     let key = Arc::clone(key);
-    let admitted = Admitted { origin, key, trail, scheme, digest, expires, entry, length };
+    let admitted = Admitted { origin, key, trail, scheme, digest, prepared: None, expires, entry, length };
     match verdict {
         Ok(()) => Verdict::Run(admitted),
         Err(status) => Verdict::Answer(auditor.refused(admitted, status, buffers)),

@@ -82,7 +82,7 @@ impl Auditor {
             time_ns: self.now_ns,
             key: key.key.0,
             slot: key.slot.0,
-            grant: trail.grant.0,
+            grant: trail.grant.id().0,
             mechanism: scheme as u16,
             verdict: status as u16,
             flags: if digest { Record::FLAG_DIGEST } else { 0 },

@@ -1,5 +1,5 @@
 //! Stage 4, [`Batch`] + key contexts → [`Ready`]: each context is pinned for the run; a missing one is prepared by
-//! the keeper while its requests wait here, in nobody's way.
+//! the preparer while its requests wait here, in nobody's way.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::crypto::KeyContext;
 use crate::directory::KeyRecord;
 use crate::limits::{BATCH_MAX, WORKER_REQUESTS_MAX};
 use crate::mailbox::Mailbox;
-use crate::messages::KeeperJob;
+use crate::messages::PreparerJob;
 
 /// An operation and its pinned context.
 pub struct ReadyOperation {
@@ -34,23 +34,23 @@ pub struct Ready {
 /// Finds contexts, and keeps the requests whose context is being prepared.
 pub struct Lookup {
     worker: usize,
-    keeper: Arc<Mailbox<KeeperJob>>,
+    preparer: Arc<Mailbox<PreparerJob>>,
     waiting: Vec<Admitted>,
     spare: Vec<ReadyOperation>,
 }
 
 impl Lookup {
     /// For this worker.
-    pub fn new(worker: usize, keeper: Arc<Mailbox<KeeperJob>>) -> Self {
+    pub fn new(worker: usize, preparer: Arc<Mailbox<PreparerJob>>) -> Self {
         Self {
             worker,
-            keeper,
+            preparer,
             waiting: Vec::with_capacity(WORKER_REQUESTS_MAX),
             spare: Vec::with_capacity(BATCH_MAX),
         }
     }
 
-    /// Pins the contexts of a batch. Operations without one are set aside, or answered if the keeper has no room.
+    /// Pins the contexts of a batch. Operations without one are set aside, or answered if the preparer has no room.
     pub fn pin(
         &mut self,
         batch: &mut Batch,
@@ -61,13 +61,12 @@ impl Lookup {
     ) -> Ready {
         let mut operations = std::mem::take(&mut self.spare);
         let now = auditor.now();
-        for admitted in batch.operations.drain(..) {
-            if admitted.expires.is_some_and(|at| now >= at) {
-                // Nobody waits for it any more.
-                answered(auditor.refused(admitted, Status::DeadlineUnmeetable, buffers));
+        for mut admitted in batch.operations.drain(..) {
+            if let Some(status) = admitted.lapsed(now) {
+                answered(auditor.refused(admitted, status, buffers));
                 continue;
             }
-            if let Some(context) = admitted.key.context.pin() {
+            if let Some(context) = admitted.key.context.pin().or_else(|| admitted.prepared.take()) {
                 counters.context_hits.add(1);
                 operations.push(ReadyOperation { admitted, context });
                 continue;
@@ -86,25 +85,27 @@ impl Lookup {
         if self.waiting.iter().any(|waiting| waiting.key.key == key.key) {
             return Ok(());
         }
-        let job = KeeperJob::Prepare { key: Arc::clone(key), worker: self.worker };
-        self.keeper.send(job).map_err(|_| Status::Busy)
+        let job = PreparerJob::Prepare { key: Arc::clone(key), worker: self.worker };
+        self.preparer.send(job).map_err(|_| Status::Busy)
     }
 
-    /// The keeper has prepared a context, or could not: its requests go on, or back.
+    /// The preparer has prepared a context, or could not: its requests go on, or back.
     pub fn ready(
         &mut self,
         key: &KeyRecord,
-        outcome: Result<(), Status>,
+        outcome: &Result<Arc<KeyContext>, Status>,
         batcher: &mut Batcher,
         auditor: &mut Auditor,
         buffers: &mut Buffers,
         mut answered: impl FnMut(Answer),
     ) {
-        while let Some(index) = self.waiting.iter().position(|waiting| waiting.key.key == key.key) {
-            let admitted = self.waiting.remove(index);
+        for mut admitted in self.waiting.extract_if(.., |waiting| waiting.key.key == key.key) {
             match outcome {
-                Ok(()) => batcher.add(admitted),
-                Err(status) => answered(auditor.refused(admitted, status, buffers)),
+                Ok(context) => {
+                    admitted.prepared = Some(Arc::clone(context));
+                    batcher.add(admitted);
+                }
+                Err(status) => answered(auditor.refused(admitted, *status, buffers)),
             }
         }
     }

@@ -25,7 +25,7 @@ use self::intake::Taken;
 use self::lookup::{Lookup, Ready, ReadyOperation};
 use self::request::{Answer, Buffer, Buffers};
 use crate::counters::Counters;
-use crate::crypto::{Checked, MultiBuffer};
+use crate::crypto::{Checked, KeyContext, MultiBuffer};
 use crate::directory::KeyRecord;
 use crate::limits::{BATCH_MAX, INTAKE_BURST, WORKER_REQUESTS_MAX};
 use crate::seat::{Seat, Seats};
@@ -221,7 +221,12 @@ impl Pipeline {
     }
 
     /// A context was prepared, or could not be.
-    pub fn context_ready(&mut self, key: &KeyRecord, outcome: Result<(), Status>, seats: &mut Seats) {
+    pub fn context_ready(
+        &mut self,
+        key: &KeyRecord,
+        outcome: &Result<Arc<KeyContext>, Status>,
+        seats: &mut Seats,
+    ) {
         self.auditor.tick();
         let Self { lookup, batcher, auditor, buffers, answers, .. } = self;
         lookup.ready(key, outcome, batcher, auditor, buffers, |answer| answers.push(answer));

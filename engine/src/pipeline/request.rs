@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use keylane_api::wire::KeyHandle;
 use keylane_api::{Scheme, Status};
 
-use crate::admin::GrantId;
 use crate::audit::Reservation;
-use crate::directory::KeyRecord;
+use crate::crypto::KeyContext;
+use crate::directory::{KeyRecord, LiveGrant};
 use crate::limits::{ENTRY_BYTES_MAX, WORKER_REQUESTS_MAX};
 use crate::policy::Input;
 
@@ -101,6 +101,8 @@ pub struct Admitted {
     pub scheme: Scheme,
     /// The payload is a digest.
     pub digest: bool,
+    /// Its key's context, if it waited for it.
+    pub prepared: Option<Arc<KeyContext>>,
     /// When the client gives up, if ever.
     pub expires: Option<Instant>,
     /// The entry.
@@ -113,6 +115,17 @@ impl Admitted {
     /// What is to be signed.
     pub fn input(&self) -> Input<'_> {
         input(&self.entry, self.length, self.digest)
+    }
+
+    /// Why it must not begin any more, if so: it has waited since it was admitted.
+    pub fn lapsed(&self, now: Instant) -> Option<Status> {
+        if self.expires.is_some_and(|at| now >= at) {
+            // Nobody waits for it any more.
+            return Some(Status::DeadlineUnmeetable);
+        }
+        // Another grant may show the key still: whoever resolves it again learns that.
+        let gone = self.trail.grant.is_revoked() || self.key.is_deleted();
+        gone.then_some(Status::StaleHandle)
     }
 }
 
@@ -127,7 +140,7 @@ pub struct Trail {
     /// The place.
     pub place: Reservation,
     /// The grant under which the request came.
-    pub grant: GrantId,
+    pub grant: Arc<LiveGrant>,
     /// SHA-256 of the payload.
     pub message_sha256: [u8; 32],
 }

@@ -20,10 +20,12 @@ use crate::counters::Counters;
 use crate::crypto::MultiBuffer;
 use crate::limits::TURN_ENTRIES_MAX;
 use crate::mailbox::Mailbox;
-use crate::messages::{ChannelSeat, FromWorker, ToWorker};
+use crate::messages::{ChannelSeat, FromWorker, PreparerJob, ToWorker};
 use crate::pipeline::Pipeline;
 use crate::pipeline::audit::Auditor;
 use crate::pipeline::lookup::Lookup;
+
+mod cold;
 
 const ENTRIES: u32 = 16;
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -31,6 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Running {
     inbox: Arc<Mailbox<ToWorker>>,
     control: Arc<Mailbox<FromWorker>>,
+    preparer: Arc<Mailbox<PreparerJob>>,
     counters: Arc<Counters>,
     flags: ClientFlags,
     thread: Option<JoinHandle<()>>,
@@ -47,11 +50,11 @@ impl Running {
     fn idle(waiting: Waiting) -> (Self, Worker) {
         let inbox = Arc::new(Mailbox::new(256).expect("a mailbox"));
         let control = Arc::new(Mailbox::new(64).expect("a mailbox"));
-        let keeper = Arc::new(Mailbox::new(64).expect("a mailbox"));
+        let preparer = Arc::new(Mailbox::new(64).expect("a mailbox"));
         let counters = Arc::new(Counters::new(0, None));
         let ring = Arc::new(AuditRing::new(Arc::new(AtomicBool::new(false))));
         let pipeline = Pipeline::new(
-            Lookup::new(0, keeper),
+            Lookup::new(0, Arc::clone(&preparer)),
             MultiBuffer::default(),
             Auditor::new(ring),
             Arc::clone(&counters),
@@ -61,7 +64,7 @@ impl Running {
         let worker = Worker::new(0, ports, Arc::new(flags), waiting, Arc::clone(&counters), pipeline)
             .expect("a worker");
         let flags = ClientFlags::map(page).expect("maps");
-        (Self { inbox, control, counters, flags, thread: None }, worker)
+        (Self { inbox, control, preparer, counters, flags, thread: None }, worker)
     }
 
     fn connect(&self, session: u32, channel: u32) -> Peer {

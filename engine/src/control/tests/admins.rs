@@ -216,7 +216,8 @@ fn a_key_that_another_grant_shows_keeps_its_handle() {
         for worker in 0..WORKERS {
             let ToWorker::Bind(first) = bench.mail(worker) else { panic!("no binding") };
             let ToWorker::Bind(second) = bench.mail(worker) else { panic!("no new binding") };
-            assert_eq!((first.grant, second.grant), (GrantId(1), GrantId(5)));
+            assert_eq!((first.grant.id(), second.grant.id()), (GrantId(1), GrantId(5)));
+            assert!(first.grant.is_revoked() && !second.grant.is_revoked());
             assert_eq!((second.index, second.generation), (handle.index, handle.generation));
         }
         assert_eq!(client.ask(&ClientRequest::ReleaseKey { handle }).0, Reply::Done);

@@ -147,7 +147,7 @@ fn every_worker_knows_a_handle_before_its_client() {
                 generation: binding.generation,
                 reserved: 0,
             };
-            assert_eq!((handle, binding.session, binding.grant.0), (info.handle, session, 1));
+            assert_eq!((handle, binding.session, binding.grant.id().0), (info.handle, session, 1));
         }
     });
 }
