@@ -6,6 +6,7 @@ use clap::Parser;
 
 use crate::child::ChildOptions;
 use crate::demo::DemoOptions;
+use crate::kernels::KernelsOptions;
 use crate::ring::RingOptions;
 
 /// Measures Keylane against what it replaces, side by side on this machine.
@@ -24,6 +25,8 @@ pub enum Verb {
     Demo(DemoOptions),
     /// Exchange 64 octets with another process over Keylane's rings and over a Unix socket, and compare them
     Ring(RingOptions),
+    /// Sign in batches with every kernel and one at a time with aws-lc-rs, on one core, and compare them
+    Kernels(KernelsOptions),
     /// A part of a measurement that runs in its own process; keylane-perf starts it itself
     #[command(hide = true)]
     Child(ChildOptions),
@@ -58,6 +61,7 @@ mod tests {
         match Arguments::try_parse_from(cleaned(line)).unwrap().verb {
             Verb::Demo(options) => options.json,
             Verb::Ring(options) => options.json,
+            Verb::Kernels(options) => options.json,
             Verb::Child(_) => panic!("{line} is no child"),
         }
     }

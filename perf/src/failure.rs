@@ -71,6 +71,23 @@ pub enum Failure {
     /// The engine's status is not what this version understands.
     #[error("the engine's status is unreadable ({0}); are engine and keylane-perf of the same build?")]
     Status(serde_json::Error),
+    /// A tier of the kernels failed its self-test.
+    #[error(transparent)]
+    Refused(#[from] keylane_kernels::Refused),
+    /// An output of a measurement is not what its reference says.
+    #[error(
+        "{algorithm}: {implementation} gave a wrong result (job {job} of {fill}); no figure of it counts"
+    )]
+    WrongResult {
+        /// What was computed.
+        algorithm: &'static str,
+        /// By whom.
+        implementation: &'static str,
+        /// At which place of the batch.
+        job: usize,
+        /// Jobs of the batch.
+        fill: usize,
+    },
     /// Keys or certificates cannot be made.
     #[error("cannot make {what}: {message}")]
     Crypto {

@@ -58,7 +58,8 @@ impl Interrupt {
         }
     }
 
-    fn check(&self) -> Result<(), Failure> {
+    /// Fails if a signal came.
+    pub fn check(&self) -> Result<(), Failure> {
         match i32::try_from(self.signal.load(Ordering::SeqCst)) {
             Ok(0) | Err(_) => Ok(()),
             Ok(signal) => Err(Failure::Interrupted(signal)),

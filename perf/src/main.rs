@@ -3,8 +3,9 @@
 //! A figure is worth something beside another one that was measured in the same run, in turns, on the same machine;
 //! so every verb measures both sides itself, and its report says on what and how much the rounds differed.
 //!
-//! Reading order: [`arguments`]; [`demo`] and its load, [`tls`]; [`mod@ring`]; [`mod@report`] with its [`figures`] and
-//! [`environment`]; then what carries them: [`child`] processes, [`interrupt`], [`latency`], [`processor_time`].
+//! Reading order: [`arguments`]; [`demo`] and its load, [`tls`]; [`mod@ring`]; [`kernels`]; [`mod@report`] with its
+//! [`figures`] and [`environment`]; then what carries them: [`child`] processes, [`interrupt`], [`latency`],
+//! [`processor_time`], [`progress`].
 #![forbid(unsafe_code)]
 
 mod arguments;
@@ -14,8 +15,10 @@ mod environment;
 mod failure;
 mod figures;
 mod interrupt;
+mod kernels;
 mod latency;
 mod processor_time;
+mod progress;
 mod report;
 mod ring;
 mod table;
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
     let done = match Arguments::read().verb {
         Verb::Demo(options) => report(options.json, |interrupt| demo::run(options, interrupt)),
         Verb::Ring(options) => report(options.json, |interrupt| ring::run(options, interrupt)),
+        Verb::Kernels(options) => report(options.json, |interrupt| kernels::run(&options, interrupt)),
         Verb::Child(options) => child::run(&options),
     };
     match done {

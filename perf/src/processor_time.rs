@@ -7,7 +7,15 @@ use std::fs;
 use std::io;
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
+
 use crate::failure::Failure;
+
+/// Processor time of the calling thread, exact at this instant: waiting for the processor does not count.
+pub fn of_this_thread() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
+}
 
 /// Processor time of the living threads of process `pid`.
 pub fn of_process(pid: u32) -> Result<Duration, Failure> {

@@ -76,6 +76,7 @@ pub struct Goal {
 #[derive(Clone, Copy, Debug)]
 enum Op {
     AtLeast,
+    AtMost,
 }
 
 impl Goal {
@@ -83,12 +84,18 @@ impl Goal {
     pub fn at_least(name: impl Into<String>, got: f64, bound: f64) -> Self {
         Self { name: name.into(), got, op: Op::AtLeast, bound, held: got >= bound }
     }
+
+    /// That `got` does not exceed `bound`.
+    pub fn at_most(name: impl Into<String>, got: f64, bound: f64) -> Self {
+        Self { name: name.into(), got, op: Op::AtMost, bound, held: got <= bound }
+    }
 }
 
 impl Op {
     fn symbol(self) -> &'static str {
         match self {
             Self::AtLeast => ">=",
+            Self::AtMost => "<=",
         }
     }
 }

@@ -6,13 +6,13 @@
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use keylane_api::Algorithm;
 
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::figures::float;
 use crate::interrupt::Interrupt;
+use crate::progress;
 use crate::report::{Goal, Report, Row};
 use crate::tls::clients::{self, Clients};
 use crate::tls::pki::Authority;
@@ -97,7 +97,7 @@ fn start_pair(
 
 /// Rounds of all ways in turn, so that whatever else this machine does meets all of them.
 fn measure(pairs: &mut [[Way; PLACES.len()]], bench: &mut Bench<'_>, seconds: f64) -> Result<(), Failure> {
-    let progress = progress(u64::from(ROUNDS + 1) * (ALGORITHMS.len() * PLACES.len()) as u64);
+    let progress = progress::bar(u64::from(ROUNDS + 1) * (ALGORITHMS.len() * PLACES.len()) as u64);
     for pair in &mut *pairs {
         let mut slower = f64::INFINITY;
         for way in &mut *pair {
@@ -119,16 +119,6 @@ fn measure(pairs: &mut [[Way; PLACES.len()]], bench: &mut Bench<'_>, seconds: f6
     }
     progress.finish_and_clear();
     Ok(())
-}
-
-/// Drawn on stderr, and only if that is a terminal.
-fn progress(steps: u64) -> ProgressBar {
-    let progress = ProgressBar::new(steps);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}") {
-        progress.set_style(style);
-    }
-    progress.enable_steady_tick(Duration::from_millis(200));
-    progress
 }
 
 fn conditions(pairs: &[[Way; PLACES.len()]]) -> Vec<String> {
