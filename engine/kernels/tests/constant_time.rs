@@ -7,7 +7,7 @@
 //! The children are forked from one process, so they share its addresses; nothing needs to be switched off.
 
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
-#![allow(clippy::unwrap_used, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 #[path = "constant_time/step.rs"]
 mod step;
@@ -101,6 +101,7 @@ fn kernels() -> Option<Kernels> {
     Tier::Avx512Ifma.is_available().then(|| Kernels::with_tier(Tier::Avx512Ifma).unwrap())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a source of randomness may fail")]
 fn fixed(octets: &mut [u8]) -> Result<(), RandomFailed> {
     octets.fill(0x5a);
     Ok(())
