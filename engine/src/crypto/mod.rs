@@ -14,13 +14,11 @@ mod digest;
 mod lane_key;
 mod multi;
 mod numbers;
-mod random;
 mod sign;
 
 pub use check::{CheckFailed, Checked};
 pub use context::{KeyContext, PrepareError};
 pub use multi::{MultiBuffer, Operation};
-pub use random::random;
 pub use sign::{ExecuteError, Unchecked};
 
 #[cfg(test)]

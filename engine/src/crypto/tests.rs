@@ -154,14 +154,3 @@ fn contexts_serve_many_threads_at_once() {
         });
     }
 }
-
-#[test]
-fn random_octets_differ() {
-    let mut octets = [[0; 512]; 2];
-    for each in &mut octets {
-        random(each).unwrap();
-    }
-    assert_ne!(octets[0], octets[1]);
-    assert!(octets[0].windows(16).all(|window| window != [0; 16]));
-    random(&mut []).unwrap();
-}

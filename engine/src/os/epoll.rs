@@ -10,11 +10,11 @@ use std::time::Duration;
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 use rustix::io::Errno;
 
-use super::reactor::{FileWrite, Interest, Key, Raw, WRITES_MAX};
+use super::reactor::{FileWrite, Interest, Raw, WRITES_MAX, WatchId};
 
 /// Events of one wait.
 const EVENTS_MAX: usize = 256;
-/// Key of the writer thread's bell.
+/// Watch of the writer thread's bell.
 const WRITER: u64 = u64::MAX;
 
 type Outcome = (FileWrite, io::Result<()>);
@@ -42,12 +42,12 @@ impl Epoll {
         Ok(Self { set, jobs, outcomes, in_flight: 0 })
     }
 
-    pub(super) fn add(&mut self, key: Key, fd: BorrowedFd<'_>, interest: Interest) -> io::Result<()> {
+    pub(super) fn add(&mut self, id: WatchId, fd: BorrowedFd<'_>, interest: Interest) -> io::Result<()> {
         let mut flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
         if interest == Interest::Duplex {
             flags |= epoll::EventFlags::OUT;
         }
-        Ok(epoll::add(&self.set, fd, epoll::EventData::new_u64(key.0), flags)?)
+        Ok(epoll::add(&self.set, fd, epoll::EventData::new_u64(id.0), flags)?)
     }
 
     pub(super) fn remove(&mut self, fd: BorrowedFd<'_>) {
@@ -78,8 +78,8 @@ impl Epoll {
             Err(Errno::INTR) => &mut [],
             Err(error) => return Err(error.into()),
         };
-        let ready = happened.iter().map(|event| event.data.u64()).filter(|&key| key != WRITER);
-        events.extend(ready.map(|key| Raw::Ready { key: Key(key), ended: false }));
+        let ready = happened.iter().map(|event| event.data.u64()).filter(|&id| id != WRITER);
+        events.extend(ready.map(|id| Raw::Ready { id: WatchId(id), ended: false }));
         self.collect(events);
         Ok(())
     }

@@ -90,38 +90,38 @@ pub enum Event<T> {
     Written(FileWrite, io::Result<()>),
 }
 
-/// What a driver reports; keys are [`Key`]s.
+/// What a driver reports; ids are [`WatchId`]s.
 pub(super) enum Raw {
     /// Readiness; `ended` when the driver watches no longer and must be asked again.
-    Ready { key: Key, ended: bool },
+    Ready { id: WatchId, ended: bool },
     /// See [`Event::Written`].
     Written(FileWrite, io::Result<()>),
 }
 
-/// A watch as drivers know it: slot in the low half, generation of the slot in the high half (31 bits).
+/// A watch as drivers know it: place in the low half, generation of the place in the high half (31 bits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Key(pub(super) u64);
+pub(super) struct WatchId(pub(super) u64);
 
-impl Key {
-    fn new(slot: usize, generation: u32) -> Self {
-        Self((u64::from(generation & (u32::MAX >> 1)) << 32) | slot as u64)
+impl WatchId {
+    fn new(place: usize, generation: u32) -> Self {
+        Self((u64::from(generation & (u32::MAX >> 1)) << 32) | place as u64)
     }
 
     /// Position among the watches, below [`WATCHES_MAX`].
-    #[expect(clippy::cast_possible_truncation, reason = "the low half is the slot")]
-    pub(super) fn slot(self) -> u32 {
+    #[expect(clippy::cast_possible_truncation, reason = "the low half is the place")]
+    pub(super) fn place(self) -> u32 {
         self.0 as u32
     }
 
     fn index(self) -> usize {
-        self.slot() as usize
+        self.place() as usize
     }
 }
 
 /// A descriptor being watched; hand it back to [`Reactor::unwatch`].
 #[derive(Debug)]
 #[must_use = "a watch that is not handed back stays for ever"]
-pub struct Watch(Key);
+pub struct Watch(WatchId);
 
 struct Watched<T> {
     token: T,
@@ -129,7 +129,7 @@ struct Watched<T> {
 }
 
 /// One position of the table of watches; its generation tells late events of a former watch apart.
-struct Slot<T> {
+struct Place<T> {
     generation: u32,
     watched: Option<Watched<T>>,
 }
@@ -144,14 +144,14 @@ enum Driver {
 /// It may move between threads until the first [`Reactor::wait`], and stays on that thread from then on.
 pub struct Reactor<T> {
     driver: Driver,
-    slots: Vec<Slot<T>>,
+    places: Vec<Place<T>>,
     free: Vec<usize>,
     raw: Vec<Raw>,
 }
 
 impl<T> From<Driver> for Reactor<T> {
     fn from(driver: Driver) -> Self {
-        Self { driver, slots: Vec::new(), free: Vec::new(), raw: Vec::new() }
+        Self { driver, places: Vec::new(), free: Vec::new(), raw: Vec::new() }
     }
 }
 
@@ -178,32 +178,32 @@ impl<T: Copy> Reactor<T> {
     /// # Errors
     /// `QuotaExceeded` beyond [`WATCHES_MAX`] watches, or what Linux says.
     pub fn watch(&mut self, fd: BorrowedFd<'_>, interest: Interest, token: T) -> io::Result<Watch> {
-        let index = self.vacant_slot()?;
-        let key = Key::new(index, self.slots[index].generation);
+        let index = self.vacant_place()?;
+        let id = WatchId::new(index, self.places[index].generation);
         let added = match &mut self.driver {
-            Driver::IoUring(uring) => uring.add(key, fd, interest),
-            Driver::Epoll(epoll) => epoll.add(key, fd, interest),
+            Driver::IoUring(uring) => uring.add(id, fd, interest),
+            Driver::Epoll(epoll) => epoll.add(id, fd, interest),
         };
         if let Err(error) = added {
             self.free.push(index);
             return Err(error);
         }
-        self.slots[index].watched = Some(Watched { token, interest });
-        Ok(Watch(key))
+        self.places[index].watched = Some(Watched { token, interest });
+        Ok(Watch(id))
     }
 
     /// Ends a watch of `fd`; nothing is reported for it any more.
     #[expect(clippy::needless_pass_by_value, reason = "a watch ends once")]
     pub fn unwatch(&mut self, watch: Watch, fd: BorrowedFd<'_>) {
-        let Watch(key) = watch;
+        let Watch(id) = watch;
         match &mut self.driver {
-            Driver::IoUring(uring) => uring.remove(key),
+            Driver::IoUring(uring) => uring.remove(id),
             Driver::Epoll(epoll) => epoll.remove(fd),
         }
-        let slot = &mut self.slots[key.index()];
-        slot.watched = None;
-        slot.generation = slot.generation.wrapping_add(1);
-        self.free.push(key.index());
+        let place = &mut self.places[id.index()];
+        place.watched = None;
+        place.generation = place.generation.wrapping_add(1);
+        self.free.push(id.index());
     }
 
     /// Starts to write and fdatasync; [`Event::Written`] follows. Never waits for the disk.
@@ -231,30 +231,30 @@ impl<T: Copy> Reactor<T> {
     }
 
     fn translate(&mut self, raw: Raw) -> Option<Event<T>> {
-        let (key, ended) = match raw {
+        let (id, ended) = match raw {
             Raw::Written(write, outcome) => return Some(Event::Written(write, outcome)),
-            Raw::Ready { key, ended } => (key, ended),
+            Raw::Ready { id, ended } => (id, ended),
         };
-        let slot = self.slots.get(key.index())?;
-        if Key::new(key.index(), slot.generation) != key {
+        let place = self.places.get(id.index())?;
+        if WatchId::new(id.index(), place.generation) != id {
             return None;
         }
-        let watched = slot.watched.as_ref()?;
+        let watched = place.watched.as_ref()?;
         if ended && let Driver::IoUring(uring) = &mut self.driver {
-            uring.rearm(key, watched.interest);
+            uring.rearm(id, watched.interest);
         }
         Some(Event::Ready(watched.token))
     }
 
-    fn vacant_slot(&mut self) -> io::Result<usize> {
+    fn vacant_place(&mut self) -> io::Result<usize> {
         if let Some(index) = self.free.pop() {
             return Ok(index);
         }
-        if self.slots.len() == WATCHES_MAX {
+        if self.places.len() == WATCHES_MAX {
             return Err(io::ErrorKind::QuotaExceeded.into());
         }
-        self.slots.push(Slot { generation: 0, watched: None });
-        Ok(self.slots.len() - 1)
+        self.places.push(Place { generation: 0, watched: None });
+        Ok(self.places.len() - 1)
     }
 }
 

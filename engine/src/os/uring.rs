@@ -14,7 +14,7 @@ use io_uring::register::Restriction;
 use io_uring::types::{Fixed, FsyncFlags, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
-use super::reactor::{FileWrite, Interest, Key, Raw, WATCHES_MAX, WRITES_MAX};
+use super::reactor::{FileWrite, Interest, Raw, WATCHES_MAX, WRITES_MAX, WatchId};
 
 /// Submissions handed to Linux at once; more wait in a queue of ours.
 const SUBMISSIONS: u32 = 256;
@@ -28,7 +28,7 @@ const RESUBMIT: Duration = Duration::from_millis(10);
 
 /// User data of completions that nobody waits for.
 const NOBODY: u64 = u64::MAX;
-/// Bit of user data that tells a write from a poll, whose keys have 63 bits.
+/// Bit of user data that tells a write from a poll, whose ids have 63 bits.
 const WRITE: u64 = 1 << 63;
 /// Bit of a write's user data that tells its fsync from the write itself.
 const FSYNC: u64 = 1 << 62;
@@ -75,34 +75,34 @@ impl Uring {
         Ok(Self { ring, enabled: false, queue: VecDeque::new(), writes, registered, files })
     }
 
-    pub(super) fn add(&mut self, key: Key, fd: BorrowedFd<'_>, interest: Interest) -> io::Result<()> {
-        self.register(watch_index(key), fd.as_raw_fd())?;
-        self.rearm(key, interest);
+    pub(super) fn add(&mut self, id: WatchId, fd: BorrowedFd<'_>, interest: Interest) -> io::Result<()> {
+        self.register(watch_index(id), fd.as_raw_fd())?;
+        self.rearm(id, interest);
         Ok(())
     }
 
     /// Polls again what Linux stopped polling.
-    pub(super) fn rearm(&mut self, key: Key, interest: Interest) {
-        let poll = opcode::PollAdd::new(Fixed(watch_index(key)), poll_flags(interest)).multi(true);
-        self.queue.push_back(poll.build().user_data(key.0));
+    pub(super) fn rearm(&mut self, id: WatchId, interest: Interest) {
+        let poll = opcode::PollAdd::new(Fixed(watch_index(id)), poll_flags(interest)).multi(true);
+        self.queue.push_back(poll.build().user_data(id.0));
     }
 
-    pub(super) fn remove(&mut self, key: Key) {
-        let cancel = opcode::PollRemove::new(key.0).build();
+    pub(super) fn remove(&mut self, id: WatchId) {
+        let cancel = opcode::PollRemove::new(id.0).build();
         self.queue.push_back(cancel.flags(squeue::Flags::FIXED_FILE).user_data(NOBODY));
         // Clearing an entry of the table fails only for an entry outside of it.
-        let _ = self.register(watch_index(key), -1);
+        let _ = self.register(watch_index(id), -1);
     }
 
     pub(super) fn write(&mut self, write: FileWrite) -> Result<(), (FileWrite, io::Error)> {
-        let Some(slot) = self.writes.iter().position(Option::is_none) else {
+        let Some(place) = self.writes.iter().position(Option::is_none) else {
             return Err((write, io::ErrorKind::WouldBlock.into()));
         };
-        if let Err(error) = self.register_for_write(slot, &write.file) {
+        if let Err(error) = self.register_for_write(place, &write.file) {
             return Err((write, error));
         }
-        let in_flight = self.writes[slot].insert(InFlight { write, done: 0, outcome: Ok(()) });
-        self.queue.extend(write_and_sync(slot, in_flight));
+        let in_flight = self.writes[place].insert(InFlight { write, done: 0, outcome: Ok(()) });
+        self.queue.extend(write_and_sync(place, in_flight));
         Ok(())
     }
 
@@ -157,27 +157,27 @@ impl Uring {
             }
             if data & WRITE == 0 {
                 let ended = result >= 0 && !cqueue::more(completion.flags());
-                events.push(Raw::Ready { key: Key(data), ended });
+                events.push(Raw::Ready { id: WatchId(data), ended });
                 continue;
             }
-            let slot = Key(data).slot() as usize;
-            let Some(in_flight) = self.writes.get_mut(slot).and_then(Option::as_mut) else { continue };
+            let place = WatchId(data).place() as usize;
+            let Some(in_flight) = self.writes.get_mut(place).and_then(Option::as_mut) else { continue };
             if data & FSYNC == 0 {
                 in_flight.record(result);
             } else if in_flight.wants_more(result) {
-                self.queue.extend(write_and_sync(slot, in_flight));
-            } else if let Some(InFlight { write, outcome, .. }) = self.writes[slot].take() {
+                self.queue.extend(write_and_sync(place, in_flight));
+            } else if let Some(InFlight { write, outcome, .. }) = self.writes[place].take() {
                 events.push(Raw::Written(write, outcome.and_then(|()| check(result).map(drop))));
             }
         }
     }
 
-    fn register_for_write(&mut self, slot: usize, file: &Arc<File>) -> io::Result<()> {
-        if self.registered[slot].as_ref().is_some_and(|registered| Arc::ptr_eq(registered, file)) {
+    fn register_for_write(&mut self, place: usize, file: &Arc<File>) -> io::Result<()> {
+        if self.registered[place].as_ref().is_some_and(|registered| Arc::ptr_eq(registered, file)) {
             return Ok(());
         }
-        self.register(index(slot), file.as_raw_fd())?;
-        self.registered[slot] = Some(Arc::clone(file));
+        self.register(index(place), file.as_raw_fd())?;
+        self.registered[place] = Some(Arc::clone(file));
         Ok(())
     }
 
@@ -230,14 +230,14 @@ impl Drop for Uring {
 }
 
 /// The remaining octets of a write, and the fsync that starts only when all of them are written.
-fn write_and_sync(slot: usize, in_flight: &InFlight) -> [squeue::Entry; 2] {
+fn write_and_sync(place: usize, in_flight: &InFlight) -> [squeue::Entry; 2] {
     let rest = &in_flight.write.bytes[in_flight.done..];
     // A longer rest is written in parts, like any that Linux cuts short.
     let length = u32::try_from(rest.len()).unwrap_or(u32::MAX);
     let offset = in_flight.write.offset + in_flight.done as u64;
-    let write = opcode::Write::new(Fixed(index(slot)), rest.as_ptr(), length).offset(offset).build();
-    let sync = opcode::Fsync::new(Fixed(index(slot))).flags(FsyncFlags::DATASYNC).build();
-    let data = WRITE | slot as u64;
+    let write = opcode::Write::new(Fixed(index(place)), rest.as_ptr(), length).offset(offset).build();
+    let sync = opcode::Fsync::new(Fixed(index(place))).flags(FsyncFlags::DATASYNC).build();
+    let data = WRITE | place as u64;
     [write.flags(squeue::Flags::IO_LINK).user_data(data), sync.user_data(data | FSYNC)]
 }
 
@@ -275,13 +275,13 @@ fn table_len() -> u32 {
 
 /// A write's position in the table of registered files.
 #[expect(clippy::cast_possible_truncation, reason = "bounded by WRITES_MAX and WATCHES_MAX")]
-const fn index(slot: usize) -> u32 {
-    slot as u32
+const fn index(place: usize) -> u32 {
+    place as u32
 }
 
 /// A watch's position in the table of registered files.
-fn watch_index(key: Key) -> u32 {
-    index(WRITES_MAX) + key.slot()
+fn watch_index(id: WatchId) -> u32 {
+    index(WRITES_MAX) + id.place()
 }
 
 fn poll_flags(interest: Interest) -> u32 {

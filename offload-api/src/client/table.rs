@@ -53,7 +53,7 @@ enum Asker {
 /// Room for one operation. It is free once the operation is over and its asker has left: as long as the engine has
 /// it, its tag stays taken.
 #[derive(Debug)]
-struct Slot {
+struct Place {
     generation: u32,
     stage: Stage,
     asker: Asker,
@@ -67,7 +67,7 @@ struct Slot {
     waker: Option<Waker>,
 }
 
-impl Slot {
+impl Place {
     fn new() -> Self {
         Self {
             generation: 0,
@@ -112,7 +112,7 @@ pub(super) enum Completed {
 /// A channel's operations: at most as many as it has entries, so that no ring is ever asked for more.
 #[derive(Debug)]
 pub(super) struct Table {
-    slots: Vec<Slot>,
+    places: Vec<Place>,
     free: Vec<usize>,
     unsent: VecDeque<usize>,
     sent: usize,
@@ -125,7 +125,7 @@ pub(super) struct Table {
 impl Table {
     pub(super) fn new(entries: usize) -> Self {
         Self {
-            slots: (0..entries).map(|_| Slot::new()).collect(),
+            places: (0..entries).map(|_| Place::new()).collect(),
             free: (0..entries).rev().collect(),
             unsent: VecDeque::with_capacity(entries),
             sent: 0,
@@ -136,16 +136,16 @@ impl Table {
 
     /// Takes an operation in, to be sent.
     pub(super) fn add(&mut self, call: &Call<'_>, deadline: Instant) -> Result<Ticket, Error> {
-        let index = self.free.pop().ok_or(Error::RingFull { entries: self.slots.len() })?;
-        let slot = &mut self.slots[index];
-        slot.generation = slot.generation.wrapping_add(1);
-        let ticket = Ticket::new(index, slot.generation);
-        call.write(ticket.0, &mut slot.entry);
-        slot.asker = Asker::Waits;
-        slot.key = call.key().cloned();
-        slot.gives = call.gives();
-        slot.deadline = deadline;
-        slot.resolved_again = false;
+        let index = self.free.pop().ok_or(Error::RingFull { entries: self.places.len() })?;
+        let place = &mut self.places[index];
+        place.generation = place.generation.wrapping_add(1);
+        let ticket = Ticket::new(index, place.generation);
+        call.write(ticket.0, &mut place.entry);
+        place.asker = Asker::Waits;
+        place.key = call.key().cloned();
+        place.gives = call.gives();
+        place.deadline = deadline;
+        place.resolved_again = false;
         self.queue(index);
         self.next_deadline = Some(self.next_deadline.map_or(deadline, |next| next.min(deadline)));
         Ok(ticket)
@@ -153,14 +153,14 @@ impl Table {
 
     /// The operation to send next.
     pub(super) fn next_unsent(&mut self) -> Option<Sending<'_>> {
-        let slot = &mut self.slots[*self.unsent.front()?];
-        Some(Sending { entry: &mut slot.entry, key: slot.key.as_ref(), deadline: slot.deadline })
+        let place = &mut self.places[*self.unsent.front()?];
+        Some(Sending { entry: &mut place.entry, key: place.key.as_ref(), deadline: place.deadline })
     }
 
     /// The operation that was next is with the engine.
     pub(super) fn mark_sent(&mut self) {
         if let Some(index) = self.unsent.pop_front() {
-            self.slots[index].stage = Stage::Sent;
+            self.places[index].stage = Stage::Sent;
             self.sent += 1;
         }
     }
@@ -168,7 +168,7 @@ impl Table {
     /// The operation that was next will never be sent.
     pub(super) fn fail_unsent(&mut self, error: Error) {
         if let Some(index) = self.unsent.pop_front() {
-            self.slots[index].stage = Stage::Over;
+            self.places[index].stage = Stage::Over;
             self.answer(index, Err(error));
         }
     }
@@ -191,22 +191,22 @@ impl Table {
     ) -> Result<Completed, ProtocolFault> {
         let index = self.find(Ticket(header.tag)).ok_or(ProtocolFault::UnknownTag(header.tag))?;
         let status = Status::from_code(header.status).ok_or(ProtocolFault::UnknownStatus(header.status))?;
-        let slot = &mut self.slots[index];
-        if slot.stage != Stage::Sent {
+        let place = &mut self.places[index];
+        if place.stage != Stage::Sent {
             return Err(ProtocolFault::UnknownTag(header.tag));
         }
-        if !fits(status, slot.gives, payload) {
+        if !fits(status, place.gives, payload) {
             return Err(ProtocolFault::Length(header.length));
         }
-        slot.stage = Stage::Over;
+        place.stage = Stage::Over;
         self.sent -= 1;
         match status {
-            Status::StaleHandle if slot.waits() && !mem::replace(&mut slot.resolved_again, true) => {
-                let (key, handle) = (slot.key.clone(), handle(&slot.entry));
+            Status::StaleHandle if place.waits() && !mem::replace(&mut place.resolved_again, true) => {
+                let (key, handle) = (place.key.clone(), handle(&place.entry));
                 self.queue(index);
                 return Ok(key.map_or(Completed::Nothing, |key| Completed::Forget(key, handle)));
             }
-            Status::Draining if slot.waits() => {
+            Status::Draining if place.waits() => {
                 self.queue(index);
                 return Ok(Completed::Leave);
             }
@@ -218,13 +218,13 @@ impl Table {
 
     /// The ring is gone: what somebody still waits for is to be sent again.
     pub(super) fn requeue(&mut self) {
-        for index in 0..self.slots.len() {
-            let slot = &mut self.slots[index];
-            if slot.stage != Stage::Sent {
+        for index in 0..self.places.len() {
+            let place = &mut self.places[index];
+            if place.stage != Stage::Sent {
                 continue;
             }
-            slot.stage = Stage::Over;
-            if slot.waits() { self.queue(index) } else { self.free_if_over(index) }
+            place.stage = Stage::Over;
+            if place.waits() { self.queue(index) } else { self.free_if_over(index) }
         }
         self.sent = 0;
     }
@@ -252,32 +252,33 @@ impl Table {
         if self.next_deadline.is_none_or(|next| next > now) {
             return;
         }
-        for index in 0..self.slots.len() {
-            let slot = &mut self.slots[index];
-            if !slot.waits() || slot.deadline > now {
+        for index in 0..self.places.len() {
+            let place = &mut self.places[index];
+            if !place.waits() || place.deadline > now {
                 continue;
             }
-            if slot.stage == Stage::Unsent {
-                slot.stage = Stage::Over;
+            if place.stage == Stage::Unsent {
+                place.stage = Stage::Over;
                 self.unsent.retain(|unsent| *unsent != index);
                 self.answer(index, Err(of_unsent()));
             } else {
                 self.answer(index, Err(Error::DeadlineExceeded));
             }
         }
-        self.next_deadline = self.slots.iter().filter(|slot| slot.waits()).map(|slot| slot.deadline).min();
+        self.next_deadline =
+            self.places.iter().filter(|place| place.waits()).map(|place| place.deadline).min();
     }
 
     /// The result of an operation, once it has one.
     pub(super) fn take(&mut self, ticket: Ticket) -> Option<Outcome> {
         let Some(index) = self.find(ticket) else { return Some(Err(Error::UnknownTicket)) };
-        match mem::replace(&mut self.slots[index].asker, Asker::Left) {
+        match mem::replace(&mut self.places[index].asker, Asker::Left) {
             Asker::Answered(outcome) => {
                 self.free_if_over(index);
                 Some(outcome)
             }
             Asker::Waits => {
-                self.slots[index].asker = Asker::Waits;
+                self.places[index].asker = Asker::Waits;
                 None
             }
             Asker::Left => Some(Err(Error::UnknownTicket)),
@@ -307,17 +308,17 @@ impl Table {
 
     /// Whether `take` has something to say.
     pub(super) fn is_settled(&self, ticket: Ticket) -> bool {
-        self.find(ticket).is_none_or(|index| !self.slots[index].waits())
+        self.find(ticket).is_none_or(|index| !self.places[index].waits())
     }
 
     /// Nobody wants this operation's result any more.
     pub(super) fn abandon(&mut self, ticket: Ticket) {
         let Some(index) = self.find(ticket) else { return };
-        let slot = &mut self.slots[index];
-        slot.asker = Asker::Left;
-        slot.waker = None;
-        if slot.stage == Stage::Unsent {
-            slot.stage = Stage::Over;
+        let place = &mut self.places[index];
+        place.asker = Asker::Left;
+        place.waker = None;
+        if place.stage == Stage::Unsent {
+            place.stage = Stage::Over;
             self.unsent.retain(|unsent| *unsent != index);
         }
         self.free_if_over(index);
@@ -326,7 +327,7 @@ impl Table {
     /// Wakes this when the operation is answered.
     pub(super) fn set_waker(&mut self, ticket: Ticket, waker: &Waker) {
         if let Some(index) = self.find(ticket) {
-            let known = &mut self.slots[index].waker;
+            let known = &mut self.places[index].waker;
             match known {
                 Some(known) => known.clone_from(waker),
                 None => *known = Some(waker.clone()),
@@ -334,29 +335,29 @@ impl Table {
         }
     }
 
-    /// The slot of an operation that is not over and left.
+    /// The place of an operation that is not over and left.
     fn find(&self, ticket: Ticket) -> Option<usize> {
         let index = ticket.index();
-        let slot = self.slots.get(index)?;
-        (Ticket::new(index, slot.generation) == ticket && !slot.is_free()).then_some(index)
+        let place = self.places.get(index)?;
+        (Ticket::new(index, place.generation) == ticket && !place.is_free()).then_some(index)
     }
 
     fn is_answered(&self, ticket: Ticket) -> bool {
-        self.find(ticket).is_some_and(|index| matches!(self.slots[index].asker, Asker::Answered(_)))
+        self.find(ticket).is_some_and(|index| matches!(self.places[index].asker, Asker::Answered(_)))
     }
 
     fn queue(&mut self, index: usize) {
-        self.slots[index].stage = Stage::Unsent;
+        self.places[index].stage = Stage::Unsent;
         self.unsent.push_back(index);
     }
 
     /// Answers an operation if somebody waits for it.
     fn answer(&mut self, index: usize, outcome: Outcome) {
-        let slot = &mut self.slots[index];
-        if slot.waits() {
-            slot.asker = Asker::Answered(outcome);
-            self.answered.push_back(Ticket::new(index, slot.generation));
-            if let Some(waker) = slot.waker.take() {
+        let place = &mut self.places[index];
+        if place.waits() {
+            place.asker = Asker::Answered(outcome);
+            self.answered.push_back(Ticket::new(index, place.generation));
+            if let Some(waker) = place.waker.take() {
                 waker.wake();
             }
         }
@@ -364,9 +365,9 @@ impl Table {
     }
 
     fn free_if_over(&mut self, index: usize) {
-        let slot = &mut self.slots[index];
-        if slot.is_free() {
-            slot.key = None;
+        let place = &mut self.places[index];
+        if place.is_free() {
+            place.key = None;
             self.free.push(index);
         }
     }
