@@ -11,7 +11,7 @@ use keylane_api::control::socket::PATH_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
-use crate::os::secret::{Protection, SecretOptions};
+use crate::os::secret::{self, Protection, SecretOptions};
 
 mod octal;
 mod places;
@@ -30,7 +30,8 @@ pub struct Config {
     /// Permissions of the client socket, in octal digits. Who may open it is not yet who may use a key: grants say that.
     #[serde(with = "octal")]
     pub socket_mode: u32,
-    /// Threads that run the data plane; half of the process's cores if absent, because servers need the others.
+    /// Threads that run the data plane; if absent, half of the process's cores, because servers need the others, but no more
+    /// than leave half of secret memory to keys.
     pub workers: Option<usize>,
     /// Cores to pin the workers to, one each; empty leaves them unpinned.
     pub cores: Vec<usize>,
@@ -232,9 +233,15 @@ impl Config {
     pub fn worker_count(&self) -> usize {
         match (self.workers, self.cores.len()) {
             (Some(workers), _) => workers,
-            (None, 0) => (available_cores() / 2).clamp(1, limits::WORKERS_MAX),
+            (None, 0) => (available_cores() / 2).min(self.workers_that_fit()).clamp(1, limits::WORKERS_MAX),
             (None, cores) => cores,
         }
+    }
+
+    /// Workers whose stacks and kernel workspaces take no more than half of secret memory.
+    fn workers_that_fit(&self) -> usize {
+        let bytes = self.secret_options().bytes.unwrap_or_else(secret::default_bytes);
+        bytes / 2 / limits::WORKER_SECRET_BYTES
     }
 
     /// Longest spin of a worker before it sleeps.

@@ -15,7 +15,7 @@ use crate::counters::Counters;
 use crate::crypto::MultiBuffer;
 use crate::directory::Directory;
 use crate::keeper::{self, Keeper};
-use crate::limits::{KEEPER_INBOX, PREPARER_INBOX, WORKER_INBOX};
+use crate::limits::{KEEPER_INBOX, PREPARER_INBOX, WORKER_INBOX, WORKER_STACK_BYTES};
 use crate::mailbox::Mailbox;
 use crate::messages::{FromWorker, KeeperDone, KeeperJob, PreparerJob, ToWorker};
 use crate::os::process;
@@ -31,8 +31,6 @@ use crate::worker::{self, Waiting, Worker};
 
 /// Directory of the audit segments in the store.
 pub const AUDIT_DIRECTORY: &str = "audit";
-/// Stack of a worker, in secret memory.
-const WORKER_STACK_BYTES: usize = 1024 * 1024;
 /// Stacks of keeper and preparer, in secret memory: they generate, parse and prepare keys.
 const KEEPER_STACK_BYTES: usize = 1024 * 1024;
 

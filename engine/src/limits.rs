@@ -43,10 +43,17 @@ pub const RING_ENTRIES_MAX: u32 = 4_096;
 /// Octets of an entry, largest. Bounds the private copy that intake makes.
 pub const ENTRY_BYTES_MAX: u32 = 1_024;
 
+/// Stack of a worker, in secret memory: kernels keep up to some hundred KiB on it.
+pub const WORKER_STACK_BYTES: usize = 1 << 20;
+/// Secret memory that a worker takes for itself: its stack, and what the kernels of all algorithms work in.
+pub const WORKER_SECRET_BYTES: usize = WORKER_STACK_BYTES + (1 << 20);
+
 /// Requests that one worker holds between intake and complete.
 pub const WORKER_REQUESTS_MAX: usize = 1_024;
 /// Those of one session among them: two batches, so that the next fills while one runs.
 pub const SESSION_REQUESTS_MAX: u32 = 256;
+/// Requests of one worker that wait for a context. The rest of its room stays for keys that are ready.
+pub const LOOKUP_WAITING_MAX: usize = WORKER_REQUESTS_MAX / 2;
 /// Entries taken from all channels of a worker between two slices of work.
 pub const TURN_ENTRIES_MAX: u32 = 1_024;
 /// Entries taken from one channel before the next channel has its turn.

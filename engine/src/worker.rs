@@ -261,7 +261,10 @@ impl Worker {
         // What a sleeping thread's registers hold is written to memory that is not secret.
         registers::wipe();
         let rung = &mut self.rung;
-        let parked = self.parker.park(Some(timeout), |token| rung.extend(bells::session(token)));
+        let parked = self.parker.park(Some(timeout), |token| {
+            // Once is enough, however often it rings while the worker has no room.
+            rung.extend(bells::session(token).filter(|session| !rung.contains(session)));
+        });
         self.flags.announce_awake(self.index);
         self.counters.parks.add(1);
         self.counters.syscalls.add(1);

@@ -9,6 +9,9 @@
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
+#[path = "../src/rsa/tests/keys.rs"]
+#[allow(dead_code, reason = "shared with the tests of RSA")]
+mod keys;
 #[path = "constant_time/step.rs"]
 mod step;
 #[path = "constant_time/symbols.rs"]
@@ -17,19 +20,32 @@ mod symbols;
 use std::collections::BTreeMap;
 use std::hint::black_box;
 
-use keylane_kernels::{Fault, Kernels, RandomFailed, Tier, ed25519, x25519};
+use aws_lc_rs::rsa::KeySize;
+use keylane_kernels::rsa::{self, rsa2048};
+use keylane_kernels::{Fault, Kernels, RandomFailed, Tier, ed25519, p256, p384, x25519};
 use step::{Step, trace};
 use symbols::Symbols;
 
 /// Where octets and words of secrets pass through general-purpose registers, by a part of the function's symbol, and why that
 /// is harmless: nothing there is computed with but sums and shifts. Vector code is in functions named `with_instructions`.
-const CARRIERS: [(&str, &str); 4] = [
+const CARRIERS: [(&str, &str); 9] = [
     ("6sha512", "octets of messages (prefix and nonce) are put into the words of their lanes"),
     (
         "ed25519",
         "scalars are put into their lanes, R and S in and out of octets; a key's words are summed up",
     ),
     ("x25519", "secrets are put into the words of their lanes, results into octets"),
+    (
+        "safegcd",
+        "the one inversion of a batch of ECDSA, in scalar code: shifts, masks and products, no branch",
+    ),
+    ("5ecdsa", "scalars, digests and nonces are put into their lanes, r and s into octets; memory is erased"),
+    ("p2565check", "the same, inlined"),
+    ("p3845check", "the same, inlined"),
+    (
+        "8function6FnOnce9call_once",
+        "which lanes have an even nonce, as a mask on its way to a selection of vectors",
+    ),
     ("outside of this program", "memcpy moves octets; raise() reads the child's number"),
 ];
 
@@ -142,6 +158,109 @@ fn ed25519_signs_and_checks_in_constant_time() {
         },
     );
     assert_constant("Ed25519", &findings);
+}
+
+/// Signing with nonces that are derived from the keys, and checking; a batch of three, and so one with empty lanes.
+macro_rules! curve {
+    ($test:ident, $curve:ident, $octets:literal) => {
+        #[test]
+        #[cfg_attr(
+            debug_assertions,
+            ignore = "assertions make it ten times as long, and do not ship: --release"
+        )]
+        fn $test() {
+            struct Signing {
+                kernels: Kernels,
+                keys: [$curve::SigningKey; 3],
+                work: $curve::Workspace,
+                results: [Result<keylane_kernels::Unchecked<$curve::Signature>, Fault>; 3],
+                checked: [Result<keylane_kernels::Checked<$curve::Signature>, Fault>; 3],
+            }
+            let Some(kernels) = kernels() else { return };
+            let keys =
+                |number: u8| [1, 2, 3].map(|i| $curve::SigningKey::new(&[number * 16 + i; $octets]).unwrap());
+            let mut signing = Box::new(Signing {
+                kernels,
+                keys: keys(0),
+                work: $curve::Workspace::new(),
+                results: [const { Err(Fault::Wrong) }; 3],
+                checked: [const { Err(Fault::Wrong) }; 3],
+            });
+            let findings = compare(
+                &mut *signing,
+                |signing, number| signing.keys.clone_from(&keys(number)),
+                |signing| {
+                    let Signing { kernels, keys, work, results, checked } = signing;
+                    let jobs = keys.each_ref().map(|key| $curve::Job { key, digest: &[0x20; $octets] });
+                    $curve::sign(*kernels, &jobs, &mut fixed, work, results);
+                    $curve::check(*kernels, &jobs, work, results, checked);
+                    assert!(checked.iter().all(Result::is_ok));
+                },
+            );
+            assert_constant(stringify!($curve), &findings);
+        }
+    };
+}
+
+curve!(p256_signs_and_checks_in_constant_time, p256, 32);
+curve!(p384_signs_and_checks_in_constant_time, p384, 48);
+
+struct Rsa {
+    kernels: Kernels,
+    keys: [rsa2048::PrivateKey; 2],
+    blindings: [rsa2048::Blinding; 2],
+    work: rsa2048::Workspace,
+    results: [Result<keylane_kernels::Unchecked<[u8; 256]>, Fault>; 2],
+    checked: [Result<keylane_kernels::Checked<[u8; 256]>, Fault>; 2],
+}
+
+fn rsa_keys(kernels: Kernels) -> [rsa2048::PrivateKey; 2] {
+    [(); 2].map(|()| {
+        let numbers = keys::generate(KeySize::Rsa2048);
+        let [modulus, public_exponent, _, p, q, dp, dq, q_inverse] = &numbers.integers[..] else {
+            panic!("eight numbers")
+        };
+        let parts = rsa::PrivateParts { modulus, public_exponent, p, q, dp, dq, q_inverse };
+        rsa2048::PrivateKey::new(kernels, &parts).unwrap()
+    })
+}
+
+/// The moduli differ too, and choose nothing.
+#[test]
+#[cfg_attr(debug_assertions, ignore = "assertions make it ten times as long, and do not ship: --release")]
+fn rsa_signs_and_checks_in_constant_time() {
+    let Some(kernels) = kernels() else { return };
+    let sets = [rsa_keys(kernels), rsa_keys(kernels)];
+    let mut signing = Box::new(Rsa {
+        kernels,
+        keys: sets[0].clone(),
+        blindings: [const { rsa2048::Blinding::EMPTY }; 2],
+        work: rsa2048::Workspace::ZERO,
+        results: [const { Err(Fault::Wrong) }; 2],
+        checked: [const { Err(Fault::Wrong) }; 2],
+    });
+    let findings = compare(
+        &mut *signing,
+        |signing, number| {
+            signing.keys.clone_from(&sets[usize::from(number) - 1]);
+            // Drawing is eight private operations more, by the same code.
+            let Rsa { keys, blindings, work, .. } = signing;
+            for (blinding, key) in blindings.iter_mut().zip(&*keys) {
+                blinding.renew(kernels, key, &mut fixed, work).unwrap();
+            }
+        },
+        |signing| {
+            let Rsa { kernels, keys, blindings, work, results, checked } = signing;
+            // Below every modulus.
+            let message = &[0x20; 256];
+            let job = |blinding: usize| rsa2048::Job { key: &keys[blinding], message, blinding };
+            let jobs = [job(0), job(1)];
+            rsa::sign(*kernels, &jobs, blindings, &mut fixed, work, results).unwrap();
+            rsa::check(*kernels, &jobs, blindings, work, results, checked).unwrap();
+            assert!(checked.iter().all(Result::is_ok));
+        },
+    );
+    assert_constant("RSA-2048", &findings);
 }
 
 struct Agreement {

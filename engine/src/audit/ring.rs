@@ -35,6 +35,13 @@ impl AuditRing {
         })
     }
 
+    /// Gives a reserved place back.
+    #[expect(clippy::needless_pass_by_value, reason = "a place is given back once")]
+    pub fn give_back(&self, reserved: &mut usize, place: Reservation) {
+        let Reservation(()) = place;
+        *reserved -= 1;
+    }
+
     /// Fills a reserved place.
     #[expect(clippy::needless_pass_by_value, reason = "a place is filled once")]
     pub fn fill(&self, reserved: &mut usize, place: Reservation, record: Record) {

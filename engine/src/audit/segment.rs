@@ -44,6 +44,20 @@ pub struct Segment {
     pub(super) records: u64,
 }
 
+impl Segment {
+    /// Lets an empty segment that another engine made say what a crash of this one can lose, if that is more.
+    fn raise_lost_max(&self, lost_max: u64) -> io::Result<()> {
+        let place = std::mem::offset_of!(Header, lost_max) as u64;
+        let mut octets = [0; size_of::<u64>()];
+        self.file.read_exact_at(&mut octets, place)?;
+        if u64::from_ne_bytes(octets) < lost_max {
+            self.file.write_all_at(&lost_max.to_ne_bytes(), place)?;
+            self.file.sync_data()?;
+        }
+        Ok(())
+    }
+}
+
 /// The directory of segments of one store.
 pub struct Archive {
     directory: PathBuf,
@@ -98,6 +112,7 @@ impl Archive {
                 let mut current = self.replay(first)?;
                 current.witness.epoch = current.witness.epoch.max(newest.witness.epoch);
                 current.lost_max = current.lost_max.max(newest.lost_max);
+                newest.segment.raise_lost_max(self.lost_max)?;
                 current.next = Some(newest.segment);
                 Ok(Some(current))
             }

@@ -206,8 +206,8 @@ fn set_up(bytes: Option<usize>) -> Result<&'static SecretMemory, SecretMemoryErr
     Ok(memory)
 }
 
-/// What fits under `RLIMIT_MEMLOCK`, within reason. Below the least, Linux decides: root needs no limit.
-fn default_bytes() -> usize {
+/// Size of secret memory if none is asked for: what fits under `RLIMIT_MEMLOCK`, within reason. Below the least, Linux decides: root needs no limit.
+pub fn default_bytes() -> usize {
     memlock_limit().saturating_sub(MEMLOCK_LEFT).clamp(BYTES_LEAST, BYTES_WANTED)
 }
 

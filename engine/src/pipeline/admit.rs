@@ -81,7 +81,10 @@ fn sign(request: Request, bound: &Bound, auditor: &mut Auditor, buffers: &mut Bu
     let admitted = Admitted { origin, key, trail, scheme, digest, prepared: None, expires, entry, length };
     match verdict {
         Ok(()) => Verdict::Run(admitted),
-        Err(status) => Verdict::Answer(auditor.refused(admitted, status, buffers)),
+        Err(status) => {
+            auditor.record(admitted, status, buffers);
+            Verdict::Answer(Answer::without(origin, status))
+        }
     }
 }
 

@@ -91,10 +91,15 @@ impl Auditor {
         self.ring.fill(&mut self.reserved, trail.place, record);
     }
 
-    /// Records that an admitted operation gets no result, and makes the answer that says so.
+    /// Records that an admitted operation gets no result, or counts it, and makes the answer that says so.
     pub fn refused(&mut self, admitted: Admitted, status: Status, buffers: &mut Buffers) -> Answer {
         let origin = admitted.origin;
-        self.record(admitted, status, buffers);
+        if self.records_refusal(admitted.trail.grant.id()) {
+            self.record(admitted, status, buffers);
+        } else {
+            buffers.give(admitted.entry);
+            self.ring.give_back(&mut self.reserved, admitted.trail.place);
+        }
         Answer::without(origin, status)
     }
 }

@@ -11,7 +11,7 @@ use super::request::{Admitted, Answer, Buffers};
 use crate::counters::Counters;
 use crate::crypto::KeyContext;
 use crate::directory::KeyRecord;
-use crate::limits::{BATCH_MAX, WORKER_REQUESTS_MAX};
+use crate::limits::{BATCH_MAX, LOOKUP_WAITING_MAX};
 use crate::mailbox::Mailbox;
 use crate::messages::PreparerJob;
 
@@ -45,7 +45,7 @@ impl Lookup {
         Self {
             worker,
             preparer,
-            waiting: Vec::with_capacity(WORKER_REQUESTS_MAX),
+            waiting: Vec::with_capacity(LOOKUP_WAITING_MAX),
             spare: Vec::with_capacity(BATCH_MAX),
         }
     }
@@ -81,6 +81,9 @@ impl Lookup {
     }
 
     fn ask(&self, key: &Arc<KeyRecord>) -> Result<(), Status> {
+        if self.waiting.len() >= LOOKUP_WAITING_MAX {
+            return Err(Status::Busy);
+        }
         // Every worker asks for itself, and is answered itself; while it waits, one question is enough.
         if self.waiting.iter().any(|waiting| waiting.key.key == key.key) {
             return Ok(());

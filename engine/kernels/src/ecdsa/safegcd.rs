@@ -42,7 +42,7 @@ pub(crate) fn invert<M: Modulus<N>, const N: usize>(number: &[u64; N]) -> [u64; 
         transition.update_cofactors::<M, N>(&mut d, &mut e, &prime);
         transition.update(&mut f, &mut g);
     }
-    to_digits(&normalise(d, f[N - 1] >> 63, &prime))
+    to_digits(&normalise(d, sign_mask(&f), &prime))
 }
 
 /// Division steps on the lowest bits. Every one does the same, whatever the bits.
@@ -139,14 +139,20 @@ impl Transition {
     }
 }
 
+/// All ones for a negative number. Hidden from LLVM, which makes a branch of what is masked with it.
+#[inline(always)]
+fn sign_mask<const N: usize>(number: &Signed<N>) -> i64 {
+    core::hint::black_box(number[N - 1] >> 63)
+}
+
 /// ± `number`, which is in (−2 · prime, prime), brought into 0..prime.
 fn normalise<const N: usize>(mut number: Signed<N>, negate: i64, prime: &Signed<N>) -> Signed<N> {
-    let mask = number[N - 1] >> 63;
+    let mask = sign_mask(&number);
     for (limb, prime) in number.iter_mut().zip(prime) {
         *limb = ((*limb + (prime & mask)) ^ negate) - negate;
     }
     carry(&mut number);
-    let mask = number[N - 1] >> 63;
+    let mask = sign_mask(&number);
     for (limb, prime) in number.iter_mut().zip(prime) {
         *limb += prime & mask;
     }
