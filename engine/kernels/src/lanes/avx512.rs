@@ -54,11 +54,6 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
-    fn leaf<R>(f: impl FnOnce() -> R) -> R {
-        f()
-    }
-
-    #[inline(always)]
     #[expect(clippy::cast_possible_wrap, reason = "the intrinsic wants a signed word")]
     fn splat(word: u64) -> Self {
         instruction!(_mm512_set1_epi64(word as i64))

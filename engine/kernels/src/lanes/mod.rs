@@ -33,10 +33,6 @@ pub(crate) trait Lanes: Copy + 'static {
     /// Calls `f` with the instructions of this tier, as a function that is not inlined into its caller.
     fn run<R>(f: impl FnOnce() -> R) -> R;
 
-    /// Calls `f`, inside [`Lanes::run`]: inlined where vectors are registers, so that they stay there; as a function of
-    /// its own where they are memory anyway, so that unrolled code is there once.
-    fn leaf<R>(f: impl FnOnce() -> R) -> R;
-
     /// The same word in every lane.
     fn splat(word: u64) -> Self;
     /// Lane `i` is word `i`.

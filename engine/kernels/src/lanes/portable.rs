@@ -38,11 +38,6 @@ impl Lanes for Portable {
         f()
     }
 
-    #[inline(never)]
-    fn leaf<R>(f: impl FnOnce() -> R) -> R {
-        f()
-    }
-
     #[inline(always)]
     fn splat(word: u64) -> Self {
         Self([word; 8])

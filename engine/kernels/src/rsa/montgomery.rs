@@ -11,7 +11,7 @@
 use super::block::{self, Columns, LIMB, ten};
 use super::modulus::Prepared;
 use super::number::{Limb, Number};
-use crate::lanes::{Block, DIGIT_MASK, Lanes};
+use crate::lanes::{Block, Lanes};
 
 /// Eight odd numbers to compute modulo.
 #[derive(Clone, Copy)]
@@ -72,36 +72,24 @@ pub(super) fn multiply<L: Lanes, const LIMBS: usize>(
             let quotient = &mut scratch.quotient.0;
             let mut columns = [L::splat(0); 2 * LIMB];
             for c in 0..LIMBS {
-                for i in 0..c {
+                for i in 0..=c {
                     block::multiply(&mut columns, &x.0[i], &by.0[c - i]);
                 }
                 for i in 0..c {
                     block::multiply(&mut columns, &quotient[i], &n[c - i]);
                 }
-                block::multiply_low(&mut columns, &x.0[c], &by.0[0]);
-                block::reduce(
-                    &mut columns,
-                    &mut quotient[c],
-                    &n[0],
-                    inverse,
-                    Some((&x.0[c], &by.0[0])),
-                    |_| (),
-                );
+                block::reduce(&mut columns, &mut quotient[c], &n[0], inverse);
                 block::advance(&mut columns);
             }
-            for c in 0..LIMBS - 1 {
-                block::multiply(&mut columns, &x.0[LIMBS - 1], &by.0[c + 1]);
-                for i in c + 1..LIMBS - 1 {
+            for c in 0..LIMBS {
+                for i in c + 1..LIMBS {
                     block::multiply(&mut columns, &x.0[i], &by.0[LIMBS + c - i]);
                     block::multiply(&mut columns, &quotient[i], &n[LIMBS + c - i]);
                 }
-                let last = (&quotient[LIMBS - 1], &n[c + 1]);
-                block::multiply_low(&mut columns, last.0, last.1);
                 // Nobody reads this block of x any more.
-                block::settle(&mut columns, &mut x.0[c], Some(last));
+                block::settle(&mut columns, &mut x.0[c]);
                 block::advance(&mut columns);
             }
-            block::settle(&mut columns, &mut x.0[LIMBS - 1], None);
         },
     );
 }
@@ -114,152 +102,30 @@ pub(super) fn square<L: Lanes, const LIMBS: usize>(
 ) {
     L::run(
         #[inline(always)]
-        || square_inline::<L, LIMBS>(x, modulus, scratch, |_, _| ()),
-    );
-}
-
-/// [`square`], to be called in [`Lanes::run`], with something else to do meanwhile: `errand(c, i)` is called at each of
-/// ten steps of each of `LIMBS` reductions.
-#[inline(always)]
-pub(super) fn square_inline<L: Lanes, const LIMBS: usize>(
-    x: &mut Number<LIMBS>,
-    modulus: &Modulus<LIMBS>,
-    scratch: &mut Scratch<LIMBS>,
-    mut errand: impl FnMut(usize, usize),
-) {
-    let (n, inverse) = (&modulus.n.0, L::load(&modulus.inverse));
-    let Scratch { quotient: Number(quotient), carry } = scratch;
-    let mut columns = square_columns::<L, LIMBS>(x, 0);
-    block::reduce(
-        &mut columns,
-        &mut quotient[0],
-        &n[0],
-        inverse,
-        None,
-        #[inline(always)]
-        |i| errand(0, i),
-    );
-    leave(&columns, carry);
-    for c in 1..LIMBS {
-        let mut columns = square_columns::<L, LIMBS>(x, c);
-        collect(&mut columns, carry);
-        for i in 0..c - 1 {
-            block::multiply(&mut columns, &quotient[i], &n[c - i]);
-        }
-        let (before, after) = quotient.split_at_mut(c);
-        let last = (&before[c - 1], &n[1]);
-        block::multiply_low(&mut columns, last.0, last.1);
-        block::reduce(
-            &mut columns,
-            &mut after[0],
-            &n[0],
-            inverse,
-            Some(last),
-            #[inline(always)]
-            |i| errand(c, i),
-        );
-        leave(&columns, carry);
-    }
-    for c in 0..LIMBS - 1 {
-        let mut columns = square_columns::<L, LIMBS>(x, LIMBS + c);
-        collect(&mut columns, carry);
-        for i in c + 1..LIMBS - 1 {
-            block::multiply(&mut columns, &quotient[i], &n[LIMBS + c - i]);
-        }
-        let last = (&quotient[LIMBS - 1], &n[c + 1]);
-        block::multiply_low(&mut columns, last.0, last.1);
-        block::settle(&mut columns, &mut x.0[c], Some(last));
-        leave(&columns, carry);
-    }
-    let mut columns = [L::splat(0); 2 * LIMB];
-    collect(&mut columns, carry);
-    block::settle(&mut columns, &mut x.0[LIMBS - 1], None);
-}
-
-/// `to ← x·B·R⁻¹ mod n`, below 8n, from B and its quotients: with T factors and S = LIMBS/T, `factors[k]` is
-/// B·2^(−520·S·(T − 1 − k)) modulo n, below 2n. Every 10·S digits of x multiply a factor of their own, so that all
-/// products are reduced at once, by 10·S digits: 2·(10·LIMBS)² + 200·S·LIMBS multiplications.
-#[inline(always)]
-pub(super) fn multiply_split<L: Lanes, const LIMBS: usize>(
-    to: &mut Number<LIMBS>,
-    x: &Number<LIMBS>,
-    factors: &[Number<LIMBS>],
-    modulus: &Modulus<LIMBS>,
-    scratch: &mut Scratch<LIMBS>,
-) {
-    let step = LIMBS / factors.len();
-    L::run(
-        #[inline(always)]
         || {
             let (n, inverse) = (&modulus.n.0, L::load(&modulus.inverse));
-            let quotient = &mut scratch.quotient.0;
-            let mut columns = [L::splat(0); 2 * LIMB];
-            for c in 0..step {
-                for (k, factor) in factors.iter().enumerate() {
-                    for i in 0..=c {
-                        if k > 0 || i > 0 {
-                            block::multiply(&mut columns, &x.0[k * step + i], &factor.0[c - i]);
-                        }
-                    }
-                }
+            let Scratch { quotient: Number(quotient), carry } = scratch;
+            ten!(i => { L::splat(0).store(&mut carry[i]); });
+            for c in 0..LIMBS {
+                let mut columns = square_columns::<L, LIMBS>(x, c);
+                collect(&mut columns, carry);
                 for i in 0..c {
                     block::multiply(&mut columns, &quotient[i], &n[c - i]);
                 }
-                let last = (&x.0[0], &factors[0].0[c]);
-                block::multiply_low(&mut columns, last.0, last.1);
-                block::reduce(&mut columns, &mut quotient[c], &n[0], inverse, Some(last), |_| ());
-                block::advance(&mut columns);
+                block::reduce(&mut columns, &mut quotient[c], &n[0], inverse);
+                leave(&columns, carry);
             }
-            for c in step..LIMBS + step - 1 {
-                let from = (c + 1).saturating_sub(LIMBS);
-                for (k, factor) in factors.iter().enumerate() {
-                    for i in from..step {
-                        block::multiply(&mut columns, &x.0[k * step + i], &factor.0[c - i]);
-                    }
+            for c in 0..LIMBS {
+                let mut columns = square_columns::<L, LIMBS>(x, LIMBS + c);
+                collect(&mut columns, carry);
+                for i in c + 1..LIMBS {
+                    block::multiply(&mut columns, &quotient[i], &n[LIMBS + c - i]);
                 }
-                for i in from..step - 1 {
-                    block::multiply(&mut columns, &quotient[i], &n[c - i]);
-                }
-                let last = (&quotient[step - 1], &n[c + 1 - step]);
-                block::multiply_low(&mut columns, last.0, last.1);
-                block::settle(&mut columns, &mut to.0[c - step], Some(last));
-                block::advance(&mut columns);
+                block::settle(&mut columns, &mut x.0[c]);
+                leave(&columns, carry);
             }
-            block::settle(&mut columns, &mut to.0[LIMBS - 1], None);
         },
     );
-}
-
-/// `x ← x·2^(−520) mod n`, below n + x·2^(−520).
-pub(super) fn shift<L: Lanes, const LIMBS: usize>(
-    x: &mut Number<LIMBS>,
-    modulus: &Modulus<LIMBS>,
-    scratch: &mut Scratch<LIMBS>,
-) {
-    L::run(
-        #[inline(always)]
-        || {
-            let (n, inverse) = (&modulus.n.0, L::load(&modulus.inverse));
-            let quotient = &mut scratch.quotient.0[0];
-            let mut columns = [L::splat(0); 2 * LIMB];
-            add_digits(&mut columns, &x.0[0]);
-            block::reduce(&mut columns, quotient, &n[0], inverse, None, |_| ());
-            block::advance(&mut columns);
-            for (c, n) in n.iter().enumerate().skip(1) {
-                add_digits(&mut columns, &x.0[c]);
-                block::multiply(&mut columns, quotient, n);
-                block::settle(&mut columns, &mut x.0[c - 1], None);
-                block::advance(&mut columns);
-            }
-            block::settle(&mut columns, &mut x.0[LIMBS - 1], None);
-        },
-    );
-}
-
-/// Adds loose digits.
-#[inline(always)]
-fn add_digits<L: Lanes>(columns: &mut Columns<L>, digits: &Limb) {
-    ten!(i => { columns[i] = columns[i].add(L::load(&digits[i]).and(L::splat(DIGIT_MASK))); });
 }
 
 /// The products of x² that begin in the `c`th block of columns. They are summed once and doubled, so what comes from the
@@ -312,7 +178,7 @@ pub(super) fn product<L: Lanes, const LIMBS: usize, const TWICE: usize>(
                 if let Some(limb) = plus.0.get(c) {
                     collect(&mut columns, limb);
                 }
-                block::settle(&mut columns, &mut to.0[c], None);
+                block::settle(&mut columns, &mut to.0[c]);
                 block::advance(&mut columns);
             }
         },

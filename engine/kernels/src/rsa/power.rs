@@ -2,11 +2,11 @@
 
 use zeroize::Zeroize;
 
-use super::block::ten;
+use super::block::{LIMB, ten};
 use super::faults::{self, Site};
 use super::montgomery::{self, Modulus, Scratch};
 use super::number::{Digits, Number, word_at};
-use crate::lanes::{Block, Lanes, Mask};
+use crate::lanes::{Block, Lanes};
 
 /// Words of an exponent per ten digits of the modulus.
 const WORDS: usize = 9;
@@ -49,36 +49,25 @@ impl<const LIMBS: usize> Exponents<LIMBS> {
     }
 
     /// The `at`th window of `BITS` bits, lowest first.
-    fn window(&self, at: usize) -> Block {
+    fn window<const WINDOW: usize>(&self, at: usize) -> Block {
         let words = self.0.as_flattened();
         let (place, shift) = (at * WINDOW / WORD_BITS, at * WINDOW % WORD_BITS);
         Block(words[place].0.map(|word| word >> shift & ((1 << WINDOW) - 1)))
     }
 }
 
-/// Bits of a window. Five bits would save a fifth of the multiplications by table entries, and double the entries to pick
-/// from and to keep near.
-const WINDOW: usize = 4;
-const ENTRIES: usize = 1 << WINDOW;
-
-/// The powers of a base, in one table for every ten digits of the other factor: see [`montgomery::multiply_split`].
+/// What an exponentiation needs besides; `ENTRIES` is 2 to the bits of a window.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-pub(super) struct Table<const LIMBS: usize> {
-    /// `powers[k][e]` is base^e·2^(−520·STEP·(TABLES − 1 − k)), below 2n; of these tables the first `TABLES` are used.
-    powers: [[Number<LIMBS>; ENTRIES]; LIMBS],
-    /// The entry of each lane's window, out of each table.
-    picked: [Number<LIMBS>; LIMBS],
-    other: Number<LIMBS>,
+pub(super) struct Table<const LIMBS: usize, const ENTRIES: usize> {
+    entries: [Number<LIMBS>; ENTRIES],
+    picked: Number<LIMBS>,
 }
 
-/// The bits of a window: the lanes in which each is set.
-type Bits = [Mask; WINDOW];
+impl<const LIMBS: usize, const ENTRIES: usize> Table<LIMBS, ENTRIES> {
+    pub(super) const ZERO: Self = Self { entries: [Number::ZERO; ENTRIES], picked: Number::ZERO };
 
-impl<const LIMBS: usize> Table<LIMBS> {
-    pub(super) const ZERO: Self =
-        Self { powers: [[Number::ZERO; ENTRIES]; LIMBS], picked: [Number::ZERO; LIMBS], other: Number::ZERO };
-
+    /// Fills the table: entry i becomes `base^i`.
     fn fill<L: Lanes>(
         &mut self,
         one: &Number<LIMBS>,
@@ -86,91 +75,43 @@ impl<const LIMBS: usize> Table<LIMBS> {
         modulus: &Modulus<LIMBS>,
         scratch: &mut Scratch<LIMBS>,
     ) {
-        let powers = &mut self.powers[Self::TABLES - 1];
-        powers[0] = *one;
-        powers[1] = *base;
+        self.entries[0] = *one;
+        self.entries[1] = *base;
         for i in 2..ENTRIES {
             if i % 2 == 0 {
-                powers[i] = powers[i / 2];
-                montgomery::square::<L, LIMBS>(&mut powers[i], modulus, scratch);
+                self.entries[i] = self.entries[i / 2];
+                montgomery::square::<L, LIMBS>(&mut self.entries[i], modulus, scratch);
             } else {
-                powers[i] = powers[i - 1];
-                montgomery::multiply::<L, LIMBS>(&mut powers[i], base, modulus, scratch);
+                self.entries[i] = self.entries[i - 1];
+                montgomery::multiply::<L, LIMBS>(&mut self.entries[i], base, modulus, scratch);
             }
-            faults::strike(Site::Table, powers[i].blocks_mut());
-        }
-        for k in (0..Self::TABLES - 1).rev() {
-            self.powers[k] = self.powers[k + 1];
-            for power in &mut self.powers[k] {
-                for _ in 0..Self::STEP {
-                    montgomery::shift::<L, LIMBS>(power, modulus, scratch);
-                }
-                faults::strike(Site::Table, power.blocks_mut());
-            }
+            faults::strike(Site::Table, self.entries[i].blocks_mut());
         }
     }
 
-    /// Picks every digit of every lane's entry.
-    fn pick_all<L: Lanes>(&mut self, index: &Block) {
-        let Self { powers, picked, .. } = self;
+    /// Picks an entry per lane. Every entry is read in the same order, whatever the index.
+    fn pick<L: Lanes>(&mut self, index: &Block) {
+        let Self { entries, picked } = self;
         L::run(
             #[inline(always)]
             || {
-                let bits = bits::<L>(index);
-                for (powers, picked) in powers.iter().zip(picked).take(Self::TABLES) {
-                    for (limb, to) in picked.0.iter_mut().enumerate() {
-                        ten!(i => { pick::<L, LIMBS>(powers, limb, i, bits).store(&mut to[i]); });
+                let index = L::load(index);
+                for limb in 0..LIMBS {
+                    let mut found = [L::splat(0); LIMB];
+                    for (number, entry) in (0..).zip(entries.iter()) {
+                        let here = index.equals(L::splat(number));
+                        ten!(i => {
+                            found[i] = L::select(here, L::load(&entry.0[limb][i]), found[i]);
+                        });
                     }
+                    ten!(i => { found[i].store(&mut picked.0[limb][i]); });
                 }
             },
         );
     }
-
-    /// Squares, and picks ten digits at each of the first [`Self::PICKS`] reductions meanwhile: loads and selections use
-    /// what the multiplications leave idle. `turn` counts the squarings of a window.
-    pub(super) fn square_and_pick<L: Lanes>(
-        &mut self,
-        turn: usize,
-        index: &Block,
-        x: &mut Number<LIMBS>,
-        modulus: &Modulus<LIMBS>,
-        scratch: &mut Scratch<LIMBS>,
-    ) {
-        let Self { powers, picked, .. } = self;
-        L::run(
-            #[inline(always)]
-            || {
-                let bits = bits::<L>(index);
-                montgomery::square_inline::<L, LIMBS>(
-                    x,
-                    modulus,
-                    scratch,
-                    #[inline(always)]
-                    |c, i| {
-                        if c < Self::PICKS {
-                            // The last turn may have nothing left to pick, and picks the last again.
-                            let at = (turn * Self::PICKS + c).min(Self::TABLES * LIMBS - 1);
-                            let (k, limb) = (at / LIMBS, at % LIMBS);
-                            pick::<L, LIMBS>(&powers[k], limb, i, bits).store(&mut picked[k].0[limb][i]);
-                        }
-                    },
-                );
-            },
-        );
-    }
-
-    /// Tables, as measured: each further one makes [`montgomery::multiply_split`] shorter, until they no longer stay near.
-    const TABLES: usize = match LIMBS {
-        2 | 3 => LIMBS,
-        _ => 1,
-    };
-    /// Tens of digits of the other factor that a table is for.
-    const STEP: usize = LIMBS / Self::TABLES;
-    /// Tens of digits to pick in each squaring of a window, so that all are picked in the end.
-    const PICKS: usize = (Self::TABLES * LIMBS).div_ceil(WINDOW);
 
     /// `base ← base^exponent`, everything in Montgomery form, `one` being the form of one.
-    pub(super) fn power<L: Lanes>(
+    pub(super) fn power<L: Lanes, const WINDOW: usize>(
         &mut self,
         base: &mut Number<LIMBS>,
         exponents: &Exponents<LIMBS>,
@@ -178,100 +119,31 @@ impl<const LIMBS: usize> Table<LIMBS> {
         modulus: &Modulus<LIMBS>,
         scratch: &mut Scratch<LIMBS>,
     ) {
-        const { assert!(WORD_BITS.is_multiple_of(WINDOW)) };
+        const { assert!(ENTRIES == 1 << WINDOW && WORD_BITS.is_multiple_of(WINDOW)) };
         self.fill::<L>(one, base, modulus, scratch);
         let windows = (BITS * LIMBS).div_ceil(WINDOW);
-        let mut index = exponents.window(windows - 1);
-        faults::strike(Site::Window, core::slice::from_mut(&mut index));
-        self.pick_all::<L>(&index);
-        *base = self.picked[Self::TABLES - 1];
-        // The result goes to and fro between two places: copying what was just stored would wait for the store.
-        let mut other = self.other;
-        let (mut x, mut y) = (&mut *base, &mut other);
-        for at in (0..windows - 1).rev() {
-            let mut index = exponents.window(at);
+        for at in (0..windows).rev() {
+            let mut index = exponents.window::<WINDOW>(at);
             faults::strike(Site::Window, core::slice::from_mut(&mut index));
-            for turn in 0..WINDOW {
-                self.square_and_pick::<L>(turn, &index, x, modulus, scratch);
-                faults::strike(Site::Step, x.blocks_mut());
+            self.pick::<L>(&index);
+            if at == windows - 1 {
+                *base = self.picked;
+                continue;
             }
-            montgomery::multiply_split::<L, LIMBS>(y, x, &self.picked[..Self::TABLES], modulus, scratch);
-            core::mem::swap(&mut x, &mut y);
-            faults::strike(Site::Step, x.blocks_mut());
+            for _ in 0..WINDOW {
+                montgomery::square::<L, LIMBS>(base, modulus, scratch);
+                faults::strike(Site::Step, base.blocks_mut());
+            }
+            montgomery::multiply::<L, LIMBS>(base, &self.picked, modulus, scratch);
+            faults::strike(Site::Step, base.blocks_mut());
         }
-        // As many multiplications as windows but one: an odd number.
-        const { assert!((BITS * LIMBS).div_ceil(WINDOW).is_multiple_of(2)) };
-        *y = *x;
-        crate::lanes::erase(other.blocks_mut());
-    }
-}
-
-#[inline(always)]
-fn bits<L: Lanes>(index: &Block) -> Bits {
-    let index = L::load(index);
-    core::array::from_fn(
-        #[inline(always)]
-        |bit| !index.and(L::splat(1 << bit)).is_zero(),
-    )
-}
-
-/// A digit of each lane's entry. Every entry is read, in the same order, whatever the window: a tree of selections, walked
-/// depth first so that it needs five registers.
-#[inline(always)]
-fn pick<L: Lanes, const LIMBS: usize>(
-    powers: &[Number<LIMBS>; ENTRIES],
-    limb: usize,
-    digit: usize,
-    bits: Bits,
-) -> L {
-    L::leaf(
-        #[inline(always)]
-        || {
-            let of = Entries { powers, limb, digit, bits };
-            L::select(bits[3], of.eight::<L>(8), of.eight::<L>(0))
-        },
-    )
-}
-
-/// A digit of every entry.
-#[derive(Clone, Copy)]
-struct Entries<'a, const LIMBS: usize> {
-    powers: &'a [Number<LIMBS>; ENTRIES],
-    limb: usize,
-    digit: usize,
-    bits: Bits,
-}
-
-impl<const LIMBS: usize> Entries<'_, LIMBS> {
-    #[inline(always)]
-    fn one<L: Lanes>(self, at: usize) -> L {
-        L::load(&self.powers[at].0[self.limb][self.digit])
-    }
-
-    #[inline(always)]
-    fn two<L: Lanes>(self, at: usize) -> L {
-        let low = self.one::<L>(at);
-        L::select(self.bits[0], self.one::<L>(at + 1), low)
-    }
-
-    #[inline(always)]
-    fn four<L: Lanes>(self, at: usize) -> L {
-        let low = self.two::<L>(at);
-        L::select(self.bits[1], self.two::<L>(at + 2), low)
-    }
-
-    #[inline(always)]
-    fn eight<L: Lanes>(self, at: usize) -> L {
-        let low = self.four::<L>(at);
-        L::select(self.bits[2], self.four::<L>(at + 4), low)
     }
 }
 
 #[cfg(test)]
-impl<const LIMBS: usize> Table<LIMBS> {
+impl<const LIMBS: usize, const ENTRIES: usize> Table<LIMBS, ENTRIES> {
     /// Whether nothing but zeros is in it.
     pub(super) fn is_zero(&self) -> bool {
-        let numbers = self.powers.as_flattened().iter().chain(&self.picked).chain([&self.other]);
-        numbers.copied().all(|number| number == Number::ZERO)
+        self.entries.iter().all(|entry| *entry == Number::ZERO) && self.picked == Number::ZERO
     }
 }

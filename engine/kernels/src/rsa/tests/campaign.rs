@@ -106,7 +106,7 @@ fn steps() {
 #[test]
 fn table_entries() {
     let mut scene = Scene::new();
-    let (refused, struck) = scene.storm(Site::Table, 30, 20, 52, thinned(300));
+    let (refused, struck) = scene.storm(Site::Table, 14, 20, 52, thinned(14 * 20));
     assert!(refused * 100 >= struck * 95, "{refused} of {struck}");
 }
 
