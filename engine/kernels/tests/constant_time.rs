@@ -42,10 +42,7 @@ const CARRIERS: [(&str, &str); 9] = [
     ("5ecdsa", "scalars, digests and nonces are put into their lanes, r and s into octets; memory is erased"),
     ("p2565check", "the same, inlined"),
     ("p3845check", "the same, inlined"),
-    (
-        "8function6FnOnce9call_once",
-        "which lanes have an even nonce, as a mask on its way to a selection of vectors",
-    ),
+    ("8function6FnOnce9call_once", "the closures of these tests, which build jobs and look at results"),
     ("outside of this program", "memcpy moves octets; raise() reads the child's number"),
 ];
 
@@ -227,7 +224,7 @@ fn rsa_keys(kernels: Kernels) -> [rsa2048::PrivateKey; 2] {
 
 /// The moduli differ too, and choose nothing.
 #[test]
-#[cfg_attr(debug_assertions, ignore = "assertions make it ten times as long, and do not ship: --release")]
+#[ignore = "millions of steps take minutes: tests/run --full"]
 fn rsa_signs_and_checks_in_constant_time() {
     let Some(kernels) = kernels() else { return };
     let sets = [rsa_keys(kernels), rsa_keys(kernels)];
@@ -332,13 +329,18 @@ fn a_planted_index_is_found() {
     assert!(findings.departure.is_some());
 }
 
+#[inline(never)]
+fn planted(secret: u64) -> u64 {
+    black_box(secret) * 3
+}
+
 #[test]
 fn a_planted_register_is_found() {
     let findings = compare(
         &mut 0u64,
         |secret, number| *secret = u64::from(number),
         |secret| {
-            black_box(black_box(*secret) * 3);
+            black_box(planted(*secret));
         },
     );
     assert_eq!(findings.departure, None);
