@@ -18,7 +18,8 @@
 //! 5. `sha512`: eight messages at once;
 //! 6. `field25519`, `edwards25519`: the field of 2^255 − 19 and the group over it, with its comb, for [`ed25519`] and
 //!    [`x25519`];
-//! 7. [`ecdsa`]: the NIST curves, for [`p256`] and [`p384`].
+//! 7. [`ecdsa`]: the NIST curves, for [`p256`] and [`p384`];
+//! 8. [`rsa`]: powers by the Chinese remainder theorem.
 
 #![cfg_attr(
     test,
@@ -33,18 +34,14 @@
 
 pub mod ecdsa;
 pub mod ed25519;
-#[allow(dead_code, reason = "what one kernel does not use, another does")]
 mod edwards25519;
-#[allow(dead_code, reason = "what one kernel does not use, another does")]
 mod field25519;
-#[allow(dead_code, reason = "what one kernel does not use, another does")]
 mod lanes;
 pub mod outcome;
 pub mod p256;
 pub mod p384;
 pub mod random;
 pub mod rsa;
-#[allow(dead_code, reason = "what one kernel does not use, another does")]
 mod sha512;
 pub mod tier;
 pub mod x25519;

@@ -49,9 +49,7 @@ fn report_fault(fault: Fault, counters: &Counters) {
     if matches!(fault, Fault::Nonce | Fault::Random) {
         return;
     }
-    counters.check_failures.add(1);
-    let failures = counters.check_failures.get();
-    if failures.is_power_of_two() {
+    if let Some(failures) = count_failure(counters) {
         tracing::error!(failures, %fault, "a result of the kernels was withheld, and is made again on the scalar path");
     }
 }
@@ -100,11 +98,15 @@ fn verify(computed: &mut Computed, unchecked: Unchecked) -> Result<Checked, With
     Ok(context.check(admitted.scheme, admitted.input(), room, unchecked)?)
 }
 
-/// Counts every failure, and speaks of fewer and fewer: a broken machine fails at every operation.
-fn report(computed: &Computed, counters: &Counters) {
+/// Counts a failure. Gives the count when it is to be spoken of, less and less often: a broken machine fails at every
+/// operation.
+fn count_failure(counters: &Counters) -> Option<u64> {
     counters.check_failures.add(1);
-    let failures = counters.check_failures.get();
-    if failures.is_power_of_two() {
+    Some(counters.check_failures.get()).filter(|failures| failures.is_power_of_two())
+}
+
+fn report(computed: &Computed, counters: &Counters) {
+    if let Some(failures) = count_failure(counters) {
         tracing::error!(
             failures,
             key = computed.operation.admitted.key.key.0,

@@ -29,7 +29,6 @@ pub(crate) struct Window<const N: usize> {
 pub(crate) type Recoded<const N: usize> = Element<N>;
 
 /// What one stream does in one step.
-#[allow(missing_docs)]
 pub(crate) struct Step<'a, const N: usize> {
     pub(crate) recoded: &'a Recoded<N>,
     pub(crate) window: usize,

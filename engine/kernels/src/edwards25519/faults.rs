@@ -15,6 +15,7 @@ pub(crate) enum Site {
     /// The sum of a comb.
     CombPoint,
     /// Entries of the table, for the whole batch.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only tests read the table through the hook"))]
     Table,
     /// A product of Zs, on the way to their inverse.
     Product,

@@ -17,8 +17,6 @@ pub(crate) const DIGEST_WORDS: usize = 8;
 const BLOCK_WORDS: usize = 16;
 /// Octets of a message block.
 const BLOCK_LEN: usize = 8 * BLOCK_WORDS;
-/// The longest message of one block: the rest is the padding bit's octet and the length.
-pub(crate) const ONE_BLOCK_LEN: usize = BLOCK_LEN - 17;
 
 /// Where the blocks of eight messages are put together. It holds secrets until erased.
 #[derive(Clone, Debug)]
@@ -67,22 +65,6 @@ pub(crate) fn digest<L: Lanes, const PIECES: usize>(
         }
         compress::compress::<L>(&scratch.0, live, digests);
     }
-}
-
-/// Digests of eight messages of at most [`ONE_BLOCK_LEN`] octets each, like [`digest`].
-pub(crate) fn digest_one_block<L: Lanes, const PIECES: usize>(
-    messages: &[[&[u8]; PIECES]; 8],
-    scratch: &mut Scratch,
-    digests: &mut [Block; DIGEST_WORDS],
-) {
-    debug_assert!(
-        messages.iter().all(|pieces| pieces.iter().map(|piece| piece.len()).sum::<usize>() <= ONE_BLOCK_LEN)
-    );
-    for (lane, pieces) in messages.iter().enumerate() {
-        Feed::new(pieces).next_block(&mut scratch.0, lane);
-    }
-    *digests = constants::START.map(|word| Block([word; 8]));
-    compress::compress::<L>(&scratch.0, Mask::MAX, digests);
 }
 
 /// The octets of one lane's digest.

@@ -1,4 +1,4 @@
-//! RSA keys by aws-lc, as numbers. Included by examples too, so it knows nothing of the kernels.
+//! RSA keys by aws-lc, as numbers. Included by the test of constant time too, so it knows nothing of the kernels.
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
